@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The reader: open, enter, leave, hold, drop, close. docs/region-format.md has the protocol and
+ * docs/architecture.md the reason why it is safe.
+ *
+ * A reader belongs to one thread. Any number of readers may have the same configuration open.
+ */
+#ifndef SHMCONF_READER_H
+#define SHMCONF_READER_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shmconf/error.h"
+#include "shmconf/trust.h"
+#include "shmconf/types.h"
+#include "shmconf/version.h"
+
+/* Looks at the path while nothing is there are at least this far apart. */
+#define SHMCONF_LOOK_NS UINT64_C(100000000)
+
+/* The sequence of a reader without a head; never equal to its `seen`, which is then 1. */
+SHMCONF_API const uint32_t *shmconf_no_seq(void)
+{
+    static const uint32_t none = 0;
+    return &none;
+}
+
+/*
+ * The current cell, copied whole: 0 and its sequence, -EBADMSG if the head was never valid, or
+ * -EAGAIN when the writer overtook every attempt.
+ */
+SHMCONF_API int shmconf_head_copy(const struct shmconf_head *head, struct shmconf_record *record,
+                                  uint32_t *sequence)
+{
+    for (int turn = 0; turn < 64; turn++) {
+        /* Acquire: the cell's words, and the file that it names, were stored before this. */
+        uint32_t seq = shmconf_load_acquire(&head->seq);
+        const struct shmconf_record *cell = &head->cells[seq & 1].record;
+        if (seq == 0)
+            return -EBADMSG;
+        record->generation = shmconf_load_relaxed64(&cell->generation);
+        record->state = shmconf_load_relaxed(&cell->state);
+        record->failures = shmconf_load_relaxed(&cell->failures);
+        record->fetched_ns = shmconf_load_relaxed64(&cell->fetched_ns);
+        record->checked_ns = shmconf_load_relaxed64(&cell->checked_ns);
+        record->tried_ns = shmconf_load_relaxed64(&cell->tried_ns);
+        record->next_ns = shmconf_load_relaxed64(&cell->next_ns);
+        record->error = shmconf_load_relaxed(&cell->error);
+        record->http_status = shmconf_load_relaxed(&cell->http_status);
+        record->interval_s = shmconf_load_relaxed(&cell->interval_s);
+        record->payload_size = shmconf_load_relaxed(&cell->payload_size);
+        /* A word that a later fill of this cell stored was stored after that writer's fence; having
+           read it, we see behind this fence at least the sequence before that fill, and reject. */
+        shmconf_fence_acquire();
+        if (shmconf_load_relaxed(&head->seq) == seq) {
+            *sequence = seq;
+            return 0;
+        }
+    }
+    return -EAGAIN;
+}
+
+/* The constant part of a head that was just mapped: 0 or -errno. */
+SHMCONF_API int shmconf_head_check(const struct shmconf_head *head, const struct shmconf_name *name)
+{
+    if (memcmp(head->magic, SHMCONF_HEAD_MAGIC, sizeof head->magic) != 0)
+        return -EBADMSG;
+    if (head->endian != SHMCONF_ENDIAN_TAG)
+        return -ENOEXEC;
+    if (head->major != SHMCONF_FORMAT_MAJOR)
+        return -EPROTONOSUPPORT;
+    if (head->size != SHMCONF_HEAD_SIZE)
+        return -EBADMSG;
+    if (head->name_size != name->size || memcmp(head->name, name->text, name->size) != 0)
+        return -ENOTUNIQ;
+    return 0;
+}
+
+/*
+ * Nothing is ever synced to the disk, so files from before a reboot may be damaged: then bodies are
+ * checked. Where the boot's id cannot be read they are checked as well.
+ */
+SHMCONF_API int shmconf_is_this_boot(const uint8_t boot_id[16])
+{
+    char text[36];
+    int fd = shmconf_openat(SHMCONF_AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY);
+    if (fd < 0)
+        return 0;
+    int whole = shmconf_version_read(fd, text, sizeof text) == 0;
+    close(fd);
+    unsigned at = 0;
+    for (unsigned i = 0; whole && i < sizeof text; i++) {
+        int digit = shmconf_hex_digit(text[i]);
+        if (digit < 0)
+            continue; /* a dash */
+        int byte = at / 2 < 16 ? boot_id[at / 2] : -1;
+        if (digit != (at % 2 ? byte & 15 : byte >> 4))
+            return 0;
+        at++;
+    }
+    return at == 32;
+}
+
+SHMCONF_API void shmconf_unmap_head(struct shmconf_reader *reader)
+{
+    union {
+        const void *in;
+        void *out;
+    } head;
+    struct stat status;
+    head.in = reader->head;
+    if (head.in)
+        munmap(head.out, SHMCONF_HEAD_SIZE);
+    /* A program may have closed all descriptors it did not know, and got this number again. */
+    if (reader->directory >= 0 && fstat(reader->directory, &status) == 0 &&
+        status.st_ino == reader->directory_inode)
+        close(reader->directory);
+    reader->head = SHMCONF_NULL;
+    reader->directory = -1;
+    reader->seq = shmconf_no_seq();
+    reader->seen = 1;
+    reader->generation = 0;
+}
+
+/* Maps the open head instead of the one that is mapped: 1, or -errno with nothing changed. */
+SHMCONF_API int shmconf_map_head(struct shmconf_reader *reader, int directory, int fd,
+                                 const struct stat *status)
+{
+    struct stat place;
+    const void *memory = shmconf_map(fd, SHMCONF_HEAD_SIZE);
+    if (!memory)
+        return -errno;
+    const struct shmconf_head *head = SHMCONF_CAST(const struct shmconf_head *, memory);
+    int rc = shmconf_head_check(head, &reader->place->name);
+    if (!rc && fstat(directory, &place))
+        rc = -errno;
+    if (rc) {
+        union {
+            const void *in;
+            void *out;
+        } unmap;
+        unmap.in = memory;
+        munmap(unmap.out, SHMCONF_HEAD_SIZE);
+        return rc;
+    }
+    shmconf_unmap_head(reader);
+    reader->head = head;
+    reader->seq = &head->seq;
+    reader->seen = 0; /* is no sequence: nothing of another head counts here */
+    reader->generation = 0;
+    reader->instance = head->instance;
+    reader->device = status->st_dev;
+    reader->inode = status->st_ino;
+    reader->directory = directory;
+    reader->directory_inode = place.st_ino;
+    reader->flags &= ~SHMCONF_CAST(unsigned, SHMCONF_VERIFY);
+    if (!shmconf_is_this_boot(head->boot_id))
+        reader->flags |= SHMCONF_VERIFY;
+    return 1;
+}
+
+/*
+ * Looks at the path: 1 when another head is there, which is mapped now; 0 when it is the mapped
+ * one; -errno when there is none that can be used, which leaves the mapped one.
+ */
+SHMCONF_API int shmconf_look(struct shmconf_reader *reader)
+{
+    struct stat status;
+    reader->looked_ns = shmconf_ticks_ns();
+    int directory = shmconf_walk(reader->place);
+    if (directory < 0)
+        return directory;
+    int fd =
+        shmconf_open_file(reader->place, directory, SHMCONF_HEAD_FILE, SHMCONF_HEAD_SIZE, &status);
+    int rc = fd < 0 ? fd : 0;
+    if (fd >= 0) {
+        if (!reader->head || status.st_ino != reader->inode || status.st_dev != reader->device)
+            rc = shmconf_map_head(reader, directory, fd, &status);
+        close(fd);
+    }
+    if (rc != 1)
+        close(directory);
+    return rc;
+}
+
+/* Whether the last look at the path is long enough ago. */
+SHMCONF_API int shmconf_may_look(const struct shmconf_reader *reader)
+{
+    return reader->looked_ns == 0 || shmconf_ticks_ns() - reader->looked_ns >= SHMCONF_LOOK_NS;
+}
+
+/* Takes the generation of `record` for the current version: 0 or -errno. */
+SHMCONF_API int shmconf_switch(struct shmconf_reader *reader, const struct shmconf_record *record)
+{
+    struct shmconf_version *version = SHMCONF_NULL;
+    struct stat status;
+    reader->tried_instance = reader->instance;
+    reader->tried_generation = record->generation;
+    if (fstat(reader->directory, &status) || status.st_ino != reader->directory_inode) {
+        shmconf_unmap_head(reader); /* the program closed our descriptor: begin anew */
+        reader->looked_ns = 0;
+        return -EAGAIN;
+    }
+    int rc = shmconf_version_open(&version, reader->place, reader->directory, reader->instance,
+                                  record->generation, reader->flags);
+    if (rc)
+        return rc;
+    shmconf_version_release(reader->version);
+    reader->version = version;
+    reader->generation = record->generation;
+    return 0;
+}
+
+/* Whether this very generation could not be opened, so that there is nothing to return yet. */
+SHMCONF_API int shmconf_has_failed(const struct shmconf_reader *reader,
+                                   const struct shmconf_record *record)
+{
+    return !reader->version && reader->error && reader->tried_instance == reader->instance &&
+           reader->tried_generation == record->generation;
+}
+
+/* Follows the mapped head to its current version: 0 or -errno, keeping the last good one. */
+SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
+{
+    for (int turn = 0; turn < 16 && reader->head; turn++) {
+        struct shmconf_record record;
+        uint32_t seq = 0;
+        int rc = shmconf_head_copy(reader->head, &record, &seq);
+        uint32_t answers = seq;
+        if (rc || (record.state & SHMCONF_MOVED)) {
+            if (shmconf_may_look(reader) && shmconf_look(reader) == 1)
+                continue;
+            if (rc)
+                return rc;
+            answers = 0; /* the new head is still to come: look again */
+        }
+        if ((record.state & 0xffu) != SHMCONF_LIVE || record.generation == reader->generation) {
+            reader->seen = answers;
+            return reader->version ? 0 : -ENOENT;
+        }
+        if (shmconf_has_failed(reader, &record)) {
+            if (!shmconf_may_look(reader))
+                return reader->error;
+            if (shmconf_look(reader) == 1)
+                continue;
+        }
+        rc = shmconf_switch(reader, &record);
+        if (rc == -ENOENT) {
+            /* A name is removed only after the second next publication, whose sequence was stored
+               before and is visible behind this fence. If none is, it was not the daemon. */
+            shmconf_fence_acquire();
+            if (shmconf_load_relaxed(&reader->head->seq) != seq)
+                continue;
+            if (shmconf_may_look(reader) && shmconf_look(reader) == 1)
+                continue;
+            rc = -ESTALE;
+        }
+        /* With a version in hand a failure is tried again at the writer's next status update. */
+        if (reader->head)
+            reader->seen = !rc || reader->version ? answers : 0;
+        return rc;
+    }
+    return -EAGAIN;
+}
+
+/* The slow path of enter: whatever happens, the last good version stays. */
+SHMCONF_API_COLD void shmconf_refresh(struct shmconf_reader *reader)
+{
+    int saved = errno;
+    if (!reader->head && shmconf_may_look(reader)) {
+        int rc = shmconf_look(reader);
+        reader->error = rc < 0 ? rc : 0;
+    }
+    if (reader->head)
+        reader->error = shmconf_follow(reader);
+    errno = saved;
+}
+
+/* ---- The public functions ------------------------------------------------------------------- */
+
+/* Like shmconf_open, with the three parts on their own, for names that hold a colon. */
+SHMCONF_API int shmconf_open_parts(struct shmconf_reader *reader, const char *application,
+                                   const char *environment, const char *profile, unsigned flags)
+{
+    struct shmconf_name name;
+    memset(reader, 0, sizeof *reader);
+    reader->directory = -1;
+    reader->seq = shmconf_no_seq();
+    reader->seen = 1;
+    reader->error = -ENOENT;
+    int rc = shmconf_name_set(&name, application, environment, profile);
+    if (rc)
+        return rc;
+    reader->place = shmconf_place_make(&name);
+    if (!reader->place)
+        return -ENOMEM;
+    reader->flags = flags & SHMCONF_PRIVATE;
+    return 0;
+}
+
+/*
+ * Opens a reader of the configuration "Application:Environment:Profile" (or in the path spelling,
+ * see name.h). `flags`: 0 or SHMCONF_PRIVATE. Any well-formed name can be opened, at any time: the
+ * region is looked for when the reader is used. SHMCONF_DIR and SHMCONF_OWNER are read here.
+ *
+ * 0, -EINVAL (malformed name), -ENAMETOOLONG, -ENOMEM. On failure there is nothing to close.
+ */
+SHMCONF_API int shmconf_open(struct shmconf_reader *reader, const char *name, unsigned flags)
+{
+    struct shmconf_name parsed;
+    int rc = shmconf_name_parse(&parsed, name);
+    if (rc) {
+        memset(reader, 0, sizeof *reader);
+        reader->directory = -1;
+        reader->seq = shmconf_no_seq();
+        reader->seen = 1;
+        reader->error = rc;
+        return rc;
+    }
+    return shmconf_open_parts(reader, shmconf_name_part(&parsed, SHMCONF_APPLICATION),
+                              shmconf_name_part(&parsed, SHMCONF_ENVIRONMENT),
+                              shmconf_name_part(&parsed, SHMCONF_PROFILE), flags);
+}
+
+/*
+ * The current version, valid and unchanged until the matching leave; calls nest, and the outermost
+ * one decides. NULL only as long as nothing was ever published: after a version it returns versions
+ * for ever. Unchanged, it costs one load and a compare; a new version, some microseconds.
+ */
+SHMCONF_API const struct shmconf_version *shmconf_enter(struct shmconf_reader *reader)
+{
+    /* Relaxed: when it is equal nothing new is read, and `version` was made by this thread behind
+       an acquire of the same sequence. */
+    if (reader->depth++ == 0 && SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->seen))
+        shmconf_refresh(reader);
+    return reader->version;
+}
+
+/* Ends what enter began. The outermost leave ends the lifetime of the version. */
+SHMCONF_API void shmconf_leave(struct shmconf_reader *reader)
+{
+    reader->depth--;
+}
+
+/* The configuration's bytes: not copied, a NUL behind the end. {"", 0} for NULL. */
+SHMCONF_API struct shmconf_slice shmconf_text(const struct shmconf_version *version)
+{
+    struct shmconf_slice nothing;
+    nothing.data = "";
+    nothing.size = 0;
+    return version ? version->text : nothing;
+}
+
+/*
+ * Keeps a version beyond leave, for hours if need be, or to hand it to another thread; to be called
+ * while it is valid. Costs its space on disk or in memory until the matching drop. NULL is ignored.
+ */
+SHMCONF_API const struct shmconf_version *shmconf_hold(const struct shmconf_version *version)
+{
+    if (version)
+        shmconf_count_up(&version->private_.self->private_.references);
+    return version;
+}
+
+/* Gives a held version back, from any thread, also after the reader was closed. */
+SHMCONF_API void shmconf_drop(const struct shmconf_version *version)
+{
+    if (version)
+        shmconf_version_release(version->private_.self);
+}
+
+/*
+ * Why the last look brought nothing newer: 0 or -errno, see error.h. The version that enter returns
+ * stays good all the same.
+ */
+SHMCONF_API int shmconf_error(const struct shmconf_reader *reader)
+{
+    return reader->error;
+}
+
+/* 0, or -EBUSY between enter and leave, which changes nothing. Held versions stay valid. */
+SHMCONF_API int shmconf_close(struct shmconf_reader *reader)
+{
+    if (reader->depth)
+        return -EBUSY;
+    shmconf_unmap_head(reader);
+    shmconf_version_release(reader->version);
+    reader->version = SHMCONF_NULL;
+    free(reader->place);
+    reader->place = SHMCONF_NULL;
+    return 0;
+}
+
+#endif

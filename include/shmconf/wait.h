@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Waiting for versions, and the health of a configuration's polling. */
+#ifndef SHMCONF_WAIT_H
+#define SHMCONF_WAIT_H
+
+#include "shmconf/reader.h"
+
+#define SHMCONF_NS_PER_MS UINT64_C(1000000)
+
+/* How long a sleeper goes without looking at the path, in case the region was removed. */
+#define SHMCONF_SLICE_NS UINT64_C(5000000000)
+
+/* The end of a time-out in shmconf_ticks_ns; a negative time-out never ends. */
+SHMCONF_API uint64_t shmconf_deadline(long timeout_ms)
+{
+    if (timeout_ms < 0)
+        return ~UINT64_C(0);
+    return shmconf_ticks_ns() + SHMCONF_CAST(unsigned long, timeout_ms) * SHMCONF_NS_PER_MS;
+}
+
+/* What is left until `deadline`, but no more than `most`; 0: it is over. */
+SHMCONF_API uint64_t shmconf_rest(uint64_t deadline, uint64_t most)
+{
+    uint64_t now = shmconf_ticks_ns();
+    if (now >= deadline)
+        return 0;
+    return deadline - now < most ? deadline - now : most;
+}
+
+/*
+ * Looks once: 1 when there is a version that this reader has not tried yet; 0 when not, with the
+ * sequence to sleep on and the longest sleep; -errno when there is no head to sleep on.
+ */
+SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint64_t *slice)
+{
+    struct shmconf_record record;
+    int rc = reader->head ? 0 : shmconf_look(reader);
+    if (!reader->head)
+        return rc;
+    *slice = SHMCONF_SLICE_NS;
+    rc = shmconf_head_copy(reader->head, &record, seq);
+    if (rc || (record.state & SHMCONF_MOVED)) {
+        *slice = SHMCONF_LOOK_NS;
+        if (shmconf_may_look(reader) && shmconf_look(reader) == 1)
+            return shmconf_head_copy(reader->head, &record, seq) ? 0 : 1;
+        if (rc)
+            return rc;
+    }
+    return (record.state & 0xffu) == SHMCONF_LIVE &&
+           (record.generation != reader->tried_generation ||
+            reader->instance != reader->tried_instance);
+}
+
+/*
+ * Sleeps until there is a version that this reader's enter has not returned yet: the first one, or
+ * a newer one. The next outermost enter returns it. Works before the region exists, and notices
+ * within 5 s when it was removed and made anew.
+ *
+ * `timeout_ms` < 0: no limit. 0, -ETIMEDOUT, or the reason why what is there cannot be used.
+ */
+SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
+{
+    uint64_t deadline = shmconf_deadline(timeout_ms);
+    uint64_t pause = SHMCONF_NS_PER_MS;
+    int saved = errno;
+    int rc = 0;
+    for (;;) {
+        uint32_t seq = 0;
+        uint64_t slice = pause;
+        int news = shmconf_news(reader, &seq, &slice);
+        if (news == 1) {
+            rc = 0;
+            break;
+        }
+        if (news < 0) {
+            /* No head to sleep on: look more and more seldom, up to every 100 ms. */
+            rc = news;
+            pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+        }
+        uint64_t rest = shmconf_rest(deadline, slice);
+        if (!rest) {
+            rc = rc == 0 || rc == -ENOENT ? -ETIMEDOUT : rc;
+            break;
+        }
+        shmconf_futex_wait(news < 0 ? shmconf_no_seq() : &reader->head->seq, seq, rest);
+        if (news == 0) {
+            rc = 0; /* whatever stands at the path now: the mapped head is the best there is */
+            if (shmconf_ticks_ns() - reader->looked_ns >= SHMCONF_SLICE_NS)
+                shmconf_look(reader);
+        }
+    }
+    errno = saved;
+    return rc;
+}
+
+/*
+ * How fresh the configuration is. Looks at the path, so it costs some ten microseconds. 0; -ENOENT
+ * (nothing published); -ESTALE (the region was removed: what is told is the last that was known);
+ * or another -errno when there is no head that can be used.
+ */
+SHMCONF_API int shmconf_status(struct shmconf_reader *reader, struct shmconf_health *health)
+{
+    struct shmconf_record record;
+    uint32_t seq;
+    int saved = errno;
+    memset(health, 0, sizeof *health);
+    memset(&record, 0, sizeof record);
+    int looked = shmconf_look(reader);
+    int rc = reader->head ? shmconf_head_copy(reader->head, &record, &seq) : looked;
+    errno = saved;
+    if (rc)
+        return rc;
+    uint64_t now = shmconf_now_ns();
+    health->instance = reader->instance;
+    health->generation = record.generation;
+    health->fetched_ns = record.fetched_ns;
+    health->checked_ns = record.checked_ns;
+    health->tried_ns = record.tried_ns;
+    health->next_ns = record.next_ns;
+    health->age_ns = record.checked_ns && now > record.checked_ns ? now - record.checked_ns : 0;
+    health->failures = record.failures;
+    health->error = record.error;
+    health->http_status = record.http_status;
+    health->interval_s = record.interval_s;
+    health->size = record.payload_size;
+    if (looked < 0)
+        return looked == -ENOENT ? -ESTALE : looked;
+    return (record.state & 0xffu) == SHMCONF_LIVE ? 0 : -ENOENT;
+}
+
+/*
+ * Sleeps until the last good check is at most `max_age_ms` old, so that what enter returns was
+ * right that short a time ago. 0, -ETIMEDOUT, or what shmconf_status says at the end of the time.
+ */
+SHMCONF_API int shmconf_fresh(struct shmconf_reader *reader, unsigned long max_age_ms,
+                              long timeout_ms)
+{
+    uint64_t deadline = shmconf_deadline(timeout_ms);
+    uint64_t pause = SHMCONF_NS_PER_MS;
+    for (;;) {
+        struct shmconf_health health;
+        int rc = shmconf_status(reader, &health);
+        if (!rc && health.checked_ns && health.age_ns / SHMCONF_NS_PER_MS <= max_age_ms)
+            return 0;
+        /* A check that finds nothing new wakes nobody, so this one looks by itself. */
+        uint64_t rest = shmconf_rest(deadline, pause);
+        if (!rest)
+            return rc ? rc : -ETIMEDOUT;
+        shmconf_futex_wait(shmconf_no_seq(), 0, rest);
+        pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+    }
+}
+
+#endif
