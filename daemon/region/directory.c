@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directories below the root: application, environment, profile. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "region/internal.h"
+
+void region_path(const struct shmconf_name *name, char *path, size_t size)
+{
+    char segments[SHMCONF_PARTS][SHMCONF_SEGMENT_MAX + 1];
+    for (int i = 0; i < SHMCONF_PARTS; i++)
+        shmconf_name_segment(name, i, segments[i]);
+    snprintf(path, size, "%s/%s/%s", segments[0], segments[1], segments[2]);
+}
+
+/* One level, which must be a real directory of ours: a stranger's could be swapped under us. */
+static int open_level(struct region *region, int parent, const char *segment, bool make)
+{
+    struct stat status;
+    if (make && mkdirat(parent, segment, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    int fd = openat(parent, segment, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = 0;
+    if (fstat(fd, &status) != 0)
+        rc = -errno;
+    else if (status.st_uid != geteuid())
+        rc = -EPERM;
+    else
+        rc = region_set_access(region, fd, REGION_DIRECTORY);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int region_directory_open(struct region *region, const char *path, bool make)
+{
+    char copy[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)];
+    char *rest;
+    snprintf(copy, sizeof copy, "%s", path);
+    int fd = region->root;
+    for (char *segment = strtok_r(copy, "/", &rest); segment;
+         segment = strtok_r(NULL, "/", &rest)) {
+        int next = open_level(region, fd, segment, make);
+        if (fd != region->root)
+            close(fd);
+        if (next < 0)
+            return next;
+        fd = next;
+    }
+    return fd;
+}
+
+static bool is_orphan(const char *name, uint64_t generation)
+{
+    char keep[SHMCONF_VERSION_FILE_SIZE];
+    if (strncmp(name, ".t", 2) == 0)
+        return true;
+    if (name[0] != 'v')
+        return false;
+    for (uint64_t back = 0; back < 2 && generation > back; back++) {
+        shmconf_version_file(keep, generation - back);
+        if (strcmp(name, keep) == 0)
+            return false;
+    }
+    return true;
+}
+
+void region_directory_sweep(int directory, uint64_t generation)
+{
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!stream) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(stream));)
+        if (is_orphan(entry->d_name, generation))
+            unlinkat(directory, entry->d_name, 0);
+    closedir(stream);
+}

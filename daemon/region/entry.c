@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One configuration in the region: take over, publish, status, repair. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "region/internal.h"
+
+/* Copies the members that the caller decides. */
+static void take_status(struct shmconf_record *record, const struct shmconf_record *status)
+{
+    record->failures = status->failures;
+    record->fetched_ns = status->fetched_ns;
+    record->checked_ns = status->checked_ns;
+    record->tried_ns = status->tried_ns;
+    record->next_ns = status->next_ns;
+    record->error = status->error;
+    record->http_status = status->http_status;
+    record->interval_s = status->interval_s;
+}
+
+/*
+ * Replaces the head: the old one says MOVED first, so that whoever has it mapped goes on looking at
+ * the path even if we die before the rename. Nothing is ever stored in it again.
+ */
+static int replace_head(struct region_entry *entry, int directory, uint64_t instance)
+{
+    if (entry->head.map) {
+        struct shmconf_record moved = entry->record;
+        moved.state |= SHMCONF_MOVED;
+        if (head_store(&entry->head, &moved) == 0)
+            head_wake(&entry->head);
+    }
+    return head_create(&entry->head, entry->region, directory, &entry->name, instance,
+                       &entry->record);
+}
+
+/* A predecessor on an earlier boot synced nothing to the disk. */
+static bool is_this_boot(const struct region_entry *entry)
+{
+    return memcmp(entry->head.map->boot_id, entry->region->boot_id, 16) == 0;
+}
+
+/* Takes over what a predecessor left. Failing to leaves the entry empty: a publication heals it. */
+static void take_over(struct region_entry *entry, int directory)
+{
+    struct shmconf_name found;
+    int rc =
+        head_open(&entry->head, entry->region, directory, &entry->name, &found, &entry->record);
+    if (rc) {
+        memset(&entry->record, 0, sizeof entry->record);
+        return;
+    }
+    head_wake(&entry->head);
+    bool is_live = (entry->record.state & 0xff) == SHMCONF_LIVE;
+    region_directory_sweep(directory, is_live ? entry->record.generation : 0);
+    if (is_live)
+        version_open(&entry->version, entry->region, directory, entry->head.instance,
+                     entry->record.generation);
+    if (!is_this_boot(entry) && !entry->version) {
+        /* A new head would vouch for the damaged body. This one lets readers find the damage. */
+        head_close(&entry->head);
+        memset(&entry->record, 0, sizeof entry->record);
+    } else if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
+        entry->record.state &= ~(uint32_t)SHMCONF_MOVED;
+        replace_head(entry, directory, entry->head.instance);
+    }
+}
+
+int region_entry_open(struct region_entry **out, struct region *region,
+                      const struct shmconf_name *name, struct error *error)
+{
+    struct region_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return error_system(error, ENOMEM, "", "cannot take up a configuration");
+    entry->region = region;
+    entry->name = *name;
+    region_path(name, entry->path, sizeof entry->path);
+    shmconf_name_print(name, entry->text);
+
+    cleanup_close int directory = region_directory_open(region, entry->path, false);
+    if (directory >= 0)
+        take_over(entry, directory);
+    *out = entry;
+    return 0;
+}
+
+void region_entry_close(struct region_entry *entry)
+{
+    if (!entry)
+        return;
+    head_close(&entry->head);
+    region_version_drop(entry->version);
+    free(entry);
+}
+
+struct region_version *region_entry_version(const struct region_entry *entry)
+{
+    return entry->version;
+}
+
+const struct shmconf_record *region_entry_record(const struct region_entry *entry)
+{
+    return &entry->record;
+}
+
+static int publish_failed(const struct region_entry *entry, int rc, const char *what,
+                          struct error *error)
+{
+    const char *hint = "";
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        hint = " (readers keep the last version; free some space)";
+    else if (rc == -EPERM)
+        hint = " (a directory there belongs to another user; remove it)";
+    return error_system(error, -rc, entry->text, "cannot %s in %s%s", what, entry->region->path,
+                        hint);
+}
+
+static void remove_version(int directory, uint64_t generation)
+{
+    char name[SHMCONF_VERSION_FILE_SIZE];
+    shmconf_version_file(name, generation);
+    unlinkat(directory, name, 0);
+}
+
+/* Whether our head still has its name and its size. */
+static bool head_is_in_place(const struct region_entry *entry, int directory)
+{
+    struct stat status;
+    return entry->head.map &&
+           fstatat(directory, SHMCONF_HEAD_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           status.st_ino == entry->head.inode && status.st_size == SHMCONF_HEAD_SIZE;
+}
+
+static bool version_is_in_place(const struct region_entry *entry, int directory)
+{
+    struct stat status;
+    char name[SHMCONF_VERSION_FILE_SIZE];
+    shmconf_version_file(name, entry->record.generation);
+    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (size_t)status.st_size == entry->version->file_size;
+}
+
+/*
+ * The protocol's publication: the file is complete and has its name before the sequence is stored,
+ * and the predecessor's predecessor loses its name after that. `has_head`: ours is at the path.
+ */
+static int publish(struct region_entry *entry, int directory, bool has_head,
+                   const struct region_content *content, const struct shmconf_record *status)
+{
+    struct region_version *version = NULL;
+    struct shmconf_record previous = entry->record;
+    struct shmconf_record record = {.generation = previous.generation + 1,
+                                    .state = SHMCONF_LIVE,
+                                    .payload_size = (uint32_t)content->size};
+    uint64_t instance = entry->head.instance ? entry->head.instance : head_new_instance();
+    take_status(&record, status);
+    int rc = version_write(&version, entry->region, directory, instance, record.generation,
+                           record.fetched_ns, content);
+    if (rc)
+        return rc;
+    entry->record = record;
+    if (has_head && head_store(&entry->head, &record) == 0) {
+        head_wake(&entry->head);
+        if (record.generation > 2)
+            remove_version(directory, record.generation - 2);
+    } else {
+        rc = replace_head(entry, directory, instance);
+        if (rc) {
+            entry->record = previous;
+            region_version_drop(version);
+            return rc;
+        }
+        region_directory_sweep(directory, record.generation);
+    }
+    region_version_drop(entry->version);
+    entry->version = version;
+    return 0;
+}
+
+static bool is_equal(const struct region_version *version, const struct region_content *content)
+{
+    return version && version->size == content->size &&
+           memcmp(version->payload, content->payload, content->size) == 0 &&
+           strcmp(version->content_type, content->content_type) == 0 &&
+           strcmp(version->label, content->label) == 0;
+}
+
+int region_entry_publish(struct region_entry *entry, const struct region_content *content,
+                         const struct shmconf_record *status, struct error *error)
+{
+    if (is_equal(entry->version, content)) {
+        struct shmconf_record same = *status;
+        same.fetched_ns = entry->record.fetched_ns;
+        return region_entry_status(entry, &same, error);
+    }
+    cleanup_close int directory = region_directory_open(entry->region, entry->path, true);
+    if (directory < 0)
+        return publish_failed(entry, directory, "make the directory", error);
+    int rc = publish(entry, directory, head_is_in_place(entry, directory), content, status);
+    return rc ? publish_failed(entry, rc, "publish a version", error) : 1;
+}
+
+int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
+                        struct error *error)
+{
+    take_status(&entry->record, status);
+    if (!entry->head.map)
+        return 0;
+    if (head_store(&entry->head, &entry->record) == 0)
+        return 0;
+    head_close(&entry->head); /* truncated: the next check makes a new one */
+    return publish_failed(entry, -EFAULT, "store the status, since its head was truncated", error);
+}
+
+/* Publishes what we have in memory once more, as the next generation. */
+static int republish(struct region_entry *entry)
+{
+    const struct region_version *old = entry->version;
+    struct region_content content = {.payload = old->payload,
+                                     .size = old->size,
+                                     .content_type = old->content_type,
+                                     .label = old->label,
+                                     .kind = old->kind};
+    cleanup_close int directory = region_directory_open(entry->region, entry->path, true);
+    if (directory < 0)
+        return directory;
+    struct shmconf_record status = entry->record;
+    return publish(entry, directory, head_is_in_place(entry, directory), &content, &status);
+}
+
+int region_entry_check(struct region_entry *entry, struct error *error)
+{
+    if (!entry->version)
+        return 0;
+    cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
+    if (directory >= 0 && head_is_in_place(entry, directory) &&
+        version_is_in_place(entry, directory))
+        return 0;
+    int rc = republish(entry);
+    return rc ? publish_failed(entry, rc, "publish again what was removed", error) : 1;
+}

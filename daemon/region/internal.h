@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share; nobody else includes it. */
+#ifndef SHMCONFD_REGION_INTERNAL_H
+#define SHMCONFD_REGION_INTERNAL_H
+
+#include <sys/stat.h>
+
+#include "region/region.h"
+
+struct region {
+    char *path;
+    int root; /* the lock is on this descriptor */
+    dev_t device;
+    ino_t inode;
+    bool is_foreign;  /* a mount point of another owner: its mode is not ours to change */
+    bool has_tmpfile; /* false once O_TMPFILE or the naming of such a file was refused */
+    struct region_options options;
+    uint8_t boot_id[16];
+};
+
+/* The mapped head of an entry; `map` NULL: none. */
+struct head {
+    struct shmconf_head *map;
+    uint32_t seq;
+    uint64_t instance;
+    ino_t inode;
+};
+
+struct region_entry {
+    struct region *region;
+    struct shmconf_name name;
+    char path[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)]; /* below the root */
+    char text[SHMCONF_NAME_TEXT_MAX];                     /* for messages */
+    struct head head;
+    struct shmconf_record record;   /* our copy; the one in the head is never read back */
+    struct region_version *version; /* NULL: none, or not whole */
+};
+
+/* ---- file.c: files that appear complete ------------------------------------------------------ */
+
+struct region_file {
+    int fd;
+    int directory;
+    char temporary[32]; /* "" for an unnamed file */
+};
+
+enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
+
+/* Sets mode and group, if they differ, whatever the umask and the predecessor's. 0 or -errno. */
+int region_set_access(const struct region *region, int fd, enum region_kind kind);
+
+/* An empty file without a (lasting) name, already with its mode. 0 or -errno. */
+int region_file_create(struct region *region, int directory, enum region_kind kind,
+                       struct region_file *file);
+/* Gives the complete file its name, over an existing one. 0 or -errno. */
+int region_file_name(struct region *region, struct region_file *file, const char *name);
+/* Closes, and removes what has no lasting name. */
+void region_file_close(struct region_file *file);
+int region_write_all(int fd, const void *bytes, size_t size);
+
+/* ---- directory.c: the three levels below the root -------------------------------------------- */
+
+/* The path of a configuration below the root. */
+void region_path(const struct shmconf_name *name, char *path, size_t size);
+
+/*
+ * Opens it, level by level, each a real directory of ours; makes what is missing if `make`.
+ * A descriptor or -errno.
+ */
+int region_directory_open(struct region *region, const char *path, bool make);
+
+/* Removes temporary files and all versions but `generation` and its predecessor (0: all). */
+void region_directory_sweep(int directory, uint64_t generation);
+
+/* ---- head.c: the seqlock --------------------------------------------------------------------- */
+
+/*
+ * Maps the directory's head if it is one of ours and whole, with its current record. 0; -ENOENT;
+ * -EBADMSG when it is not usable. `name` NULL: any; the head's name is put into `found`.
+ */
+int head_open(struct head *head, const struct region *region, int directory,
+              const struct shmconf_name *name, struct shmconf_name *found,
+              struct shmconf_record *record);
+
+/* A random number that no other head has; never 0. */
+uint64_t head_new_instance(void);
+
+/* Makes a head with this record and gives it its name, over whatever is there. 0 or -errno. */
+int head_create(struct head *head, struct region *region, int directory,
+                const struct shmconf_name *name, uint64_t instance,
+                const struct shmconf_record *record);
+
+/* The protocol's store. 0, or -EFAULT when somebody truncated the file. */
+int head_store(struct head *head, const struct shmconf_record *record);
+void head_wake(const struct head *head);
+void head_close(struct head *head);
+
+/* ---- version.c: version files ---------------------------------------------------------------- */
+
+/* Writes the file of a version and gives it its name. 0 or -errno. */
+int version_write(struct region_version **version, struct region *region, int directory,
+                  uint64_t instance, uint64_t generation, uint64_t fetched_ns,
+                  const struct region_content *content);
+
+/* Opens and checks everything: 0, -ENOENT, -EBADMSG ... */
+int version_open(struct region_version **version, const struct region *region, int directory,
+                 uint64_t instance, uint64_t generation);
+
+/* ---- fault.c --------------------------------------------------------------------------------- */
+
+/* Runs `store` and returns 0, or -EFAULT when the memory it writes was truncated away (SIGBUS). */
+int fault_guard(void (*store)(void *context), void *context);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer's side of the shared-memory region: one root directory, locked for the daemon's life,
+ * and an entry for each configuration. docs/region-format.md describes what is written.
+ */
+#ifndef SHMCONFD_REGION_H
+#define SHMCONFD_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "shmconf/format.h"
+#include "shmconf/name.h"
+
+struct region;
+struct region_entry;
+
+enum region_access { REGION_OWNER, REGION_GROUP, REGION_ALL };
+
+struct region_options {
+    const char *path;
+    bool path_is_given; /* by SHMCONF_DIR: then it may be a mount point of another owner */
+    enum region_access access;
+    bool has_group;
+    gid_t group;
+};
+
+/* What a version is made of. Nothing is kept beyond the call. */
+struct region_content {
+    const void *payload;
+    size_t size;
+    const char *content_type;
+    const char *label; /* "": none */
+    enum shmconf_kind kind;
+};
+
+/*
+ * A published version, in memory of our own: constant, shared by reference count. Not the file's
+ * mapping, since whoever truncates that would take the last good version from us as well.
+ */
+struct region_version {
+    const char *payload;
+    size_t size;
+    const char *content_type;
+    const char *label;
+    enum shmconf_kind kind;
+    uint64_t generation;
+    uint64_t instance;
+    uint64_t fetched_ns; /* unix time */
+    uint8_t sha256[32];
+    unsigned references;
+    char *file; /* the whole file, which all the above points into */
+    size_t file_size;
+};
+
+/*
+ * Opens or makes the root directory and locks it. -EPERM: it is not ours; -EWOULDBLOCK: another
+ * daemon holds it; else what the system said.
+ */
+int region_open(struct region **region, const struct region_options *options, struct error *error);
+void region_close(struct region *region);
+
+/*
+ * What a start owes to readers and to a predecessor that died: wakes every sleeper, ends half-done
+ * replacements and removes orphaned files, in the whole region. Returns the number of
+ * configurations that are there; what cannot be read is left alone.
+ */
+unsigned region_recover(struct region *region);
+
+/* Makes the root directory anew if it was removed or replaced: 1 then, 0 if all is well, or -errno.
+ */
+int region_check_root(struct region *region, struct error *error);
+
+/*
+ * The entry of a configuration, with the version that a predecessor published, if it is whole.
+ * Creates nothing. The caller has at most one entry per name.
+ */
+int region_entry_open(struct region_entry **entry, struct region *region,
+                      const struct shmconf_name *name, struct error *error);
+void region_entry_close(struct region_entry *entry);
+
+/* The current version, or NULL; the caller's own reference comes from region_version_hold. */
+struct region_version *region_entry_version(const struct region_entry *entry);
+struct region_version *region_version_hold(struct region_version *version);
+void region_version_drop(struct region_version *version);
+
+/*
+ * Publishes `content` as the next generation, unless bytes, type and label equal the current one's;
+ * either way the status is stored: all members of `status` but generation, state and payload_size.
+ * Returns 1 for a new generation, 0 for an equal answer; on failure readers keep what they have.
+ */
+int region_entry_publish(struct region_entry *entry, const struct region_content *content,
+                         const struct shmconf_record *status, struct error *error);
+
+/* Stores the status; nobody is woken. Without a published version there is nowhere to, and 0. */
+int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
+                        struct error *error);
+
+/* What was stored last; all 0 if nothing was published. */
+const struct shmconf_record *region_entry_record(const struct region_entry *entry);
+
+/*
+ * Looks whether head and current version still have their names, and publishes again from memory
+ * what somebody removed: 1 if it had to, 0 if all is well, or -errno.
+ */
+int region_entry_check(struct region_entry *entry, struct error *error);
+
+#endif
