@@ -15,7 +15,8 @@ struct error {
     char message[512]; /* what went wrong and what to do, one line, without the subject */
 };
 
-/* Fills `error` (NULL is allowed) and returns -code, so that callers can `return error_set(...)`. */
+/* Fills `error` (NULL is allowed) and returns -code, so that callers can `return error_set(...)`.
+ */
 int error_set(struct error *error, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

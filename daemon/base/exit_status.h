@@ -8,8 +8,9 @@ enum exit_status {
     EXIT_STATUS_FAILURE = 1,  /* anything not named below */
     EXIT_STATUS_USAGE = 2,    /* unknown option, superfluous argument */
     EXIT_STATUS_SETTINGS = 3, /* a setting is malformed, missing, or not implemented and refused */
-    EXIT_STATUS_REGION = 4,   /* the region is another owner's, locked by another daemon, unwritable */
-    EXIT_STATUS_PORT = 5,     /* the port is taken or may not be bound */
+    EXIT_STATUS_REGION =
+        4,                /* the region is another owner's, locked by another daemon, unwritable */
+    EXIT_STATUS_PORT = 5, /* the port is taken or may not be bound */
 };
 
 #endif

@@ -24,8 +24,7 @@ enum { HTTP_HEADERS_MAX = 100, HTTP_LINE_MAX = 8192, HTTP_HEAD_MAX = 16384, HTTP
 struct http_request {
     enum http_method method;
     struct http_text method_text;
-    struct http_text path;  /* raw: not yet split, not yet decoded; an absolute target's authority is
-                               removed */
+    struct http_text path; /* raw: not split, not decoded, without an absolute target's authority */
     struct http_text query; /* raw, without '?'; data is NULL when there is no '?' */
     unsigned minor;         /* HTTP/1.minor */
     bool keep_alive;

@@ -26,7 +26,7 @@ typedef void http_handle(void *context, struct http_exchange *exchange);
 struct http_options {
     const char *host;           /* "localhost": 127.0.0.1 and ::1; "all"; an address; a host name */
     unsigned port;              /* 0: a free one, the same for all addresses */
-    uint64_t client_timeout_ns; /* a request must be complete, and an answer be read on, within it */
+    uint64_t client_timeout_ns; /* for a request to be complete, for an answer to be read on */
     size_t connections_max;     /* beyond it the connection that was idle longest is closed */
     http_handle *handle;
     void *context;
@@ -43,7 +43,7 @@ struct http_response {
     void *owner;
 };
 
-/* Binds and listens. EADDRINUSE and EACCES come back as such, with a message that says what to do. */
+/* Binds and listens. EADDRINUSE and EACCES come back as such; the message says what to do. */
 int http_server_open(struct http_server **server, struct loop *loop,
                      const struct http_options *options, struct error *error);
 
@@ -54,20 +54,24 @@ unsigned http_server_port(const struct http_server *server);
  * Stops accepting, closes idle connections and lets requests in progress end, but no longer than
  * `deadline` (monotonic ns); then calls `drained`.
  */
-void http_server_drain(struct http_server *server, uint64_t deadline, void (*drained)(void *context),
-                       void *context);
+void http_server_drain(struct http_server *server, uint64_t deadline,
+                       void (*drained)(void *context), void *context);
 
 /* Frees everything. Only after `drained`, or when it was never started on a running loop. */
 void http_server_close(struct http_server *server);
 
 const struct http_request *http_exchange_request(const struct http_exchange *exchange);
 
-/* Answers. The exchange is no longer valid afterwards. Strings are copied, the body as said above. */
+/*
+ * Answers. The exchange is no longer valid afterwards. Strings are copied, the body as said above.
+ * Without memory the client gets an empty 500.
+ */
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
 
 /*
  * Has `abandoned` called when the client hangs up before the answer; the exchange is then no longer
- * valid and must not be answered.
+ * valid and must not be answered. A client that closes its sending side with no further request on
+ * its way counts as gone; without this call it still gets the answer.
  */
 void http_exchange_on_abandon(struct http_exchange *exchange, void (*abandoned)(void *owner),
                               void *owner);

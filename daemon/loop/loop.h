@@ -33,7 +33,7 @@ typedef void loop_expired(struct loop *loop, struct loop_timer *timer);
 
 /*
  * LOOP_AUTO takes io_uring where the kernel allows it and epoll otherwise; the other two force a
- * backend and fail with the reason.
+ * backend and fail with the reason. The loop belongs to the thread that opened it.
  */
 int loop_open(struct loop **loop, enum loop_backend wanted, struct error *error);
 
@@ -51,8 +51,9 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now(const struct loop *loop);
 
 /*
- * Accepts connections on a listening socket: `done` is called with each new descriptor (non-blocking
- * and close-on-exec) and the operation stays active; a negative result ends it.
+ * Accepts connections on a listening socket: `done` is called with each new descriptor
+ * (non-blocking and close-on-exec) and the operation stays active; a negative result ends it. The
+ * listening socket is made non-blocking.
  */
 void loop_accept(struct loop *loop, struct loop_op *op, int fd, loop_done *done);
 
@@ -60,7 +61,7 @@ void loop_accept(struct loop *loop, struct loop_op *op, int fd, loop_done *done)
 void loop_recv(struct loop *loop, struct loop_op *op, int fd, void *buffer, size_t size,
                loop_done *done);
 
-/* Sends what the socket takes at once, at least one byte, without SIGPIPE; the result may be short. */
+/* Sends what the socket takes at once, at least one byte; the result may be short. No SIGPIPE. */
 void loop_send(struct loop *loop, struct loop_op *op, int fd, struct iovec *vectors, size_t count,
                loop_done *done);
 
@@ -75,7 +76,10 @@ void loop_signal(struct loop *loop, struct loop_op *op, const sigset_t *signals,
 /* Asks for an early end: `done` is called with -ECANCELED, or with a result that came first. */
 void loop_cancel(struct loop *loop, struct loop_op *op);
 
-/* To be called before a descriptor that was used with this loop is closed; nothing on it is active. */
+/*
+ * To be called before a descriptor that was used with this loop is closed. Nothing on it is active,
+ * or all that is has been canceled: a canceled operation no longer touches its descriptor.
+ */
 void loop_forget(struct loop *loop, int fd);
 
 /* (Re)starts a timer that calls `expired` once when loop_now reaches `deadline`. */
@@ -83,11 +87,12 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dead
                       loop_expired *expired);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
 
-/* The members are the loop's own, except for reading `active`. Zeroed memory is a valid idle value. */
+/* The members are the loop's own; `active` may be read. Zeroed memory is a valid idle value. */
 struct loop_op {
     bool active;
     bool canceled;
     unsigned char kind;
+    unsigned char state;
     int fd;
     unsigned events;
     void *buffer;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answers of the agent's API. */
+#ifndef SHMCONFD_AGENT_ANSWER_H
+#define SHMCONFD_AGENT_ANSWER_H
+
+#include "configuration/configuration.h"
+#include "http/server.h"
+
+/* 200 with the version's bytes, or 304 when the client has them. */
+void answer_version(struct http_exchange *exchange, struct region_version *version);
+
+/* 404 in the form of AWS's agent. */
+void answer_not_found(struct http_exchange *exchange, const char *message);
+
+/* Nothing was published yet: the reason of the last check. */
+void answer_unavailable(struct http_exchange *exchange, const struct configuration *configuration);
+
+#endif

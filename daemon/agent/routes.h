@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP API of AWS's agent on port 2772. docs/http-api.md describes it. */
+#ifndef SHMCONFD_AGENT_ROUTES_H
+#define SHMCONFD_AGENT_ROUTES_H
+
+#include "configuration/configuration.h"
+#include "http/server.h"
+
+/* Both are borrowed and must live as long as the server. */
+struct routes {
+    struct configurations *configurations;
+};
+
+/* An http_handle; `context` is a struct routes. */
+void routes_handle(void *context, struct http_exchange *exchange);
+
+#endif

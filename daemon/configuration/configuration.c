@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configuration/configuration.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+
+struct configuration {
+    struct shmconf_name name; /* first: the set's tree compares names */
+    char text[SHMCONF_NAME_TEXT_MAX];
+    struct configurations *set;
+    struct configuration *next;
+    struct region_entry *entry;
+    enum configuration_state state;
+    struct shmconf_record status;
+    struct error error;        /* of the last check */
+    struct error region_error; /* of the last publication, so that it is logged once */
+};
+
+struct configurations {
+    struct region *region;
+    size_t limit;
+    size_t count;
+    void *tree; /* of search.h, by name */
+    struct configuration *first;
+    struct error root_error;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct shmconf_name *x = a;
+    const struct shmconf_name *y = b;
+    if (x->size != y->size)
+        return x->size < y->size ? -1 : 1;
+    return memcmp(x->text, y->text, x->size);
+}
+
+int configurations_open(struct configurations **out, struct region *region, size_t limit,
+                        struct error *error)
+{
+    struct configurations *set = calloc(1, sizeof *set);
+    if (!set)
+        return error_system(error, ENOMEM, "", "cannot keep configurations");
+    set->region = region;
+    set->limit = limit;
+    *out = set;
+    return 0;
+}
+
+void configurations_close(struct configurations *set)
+{
+    if (!set)
+        return;
+    while (set->first) {
+        struct configuration *configuration = set->first;
+        set->first = configuration->next;
+        tdelete(configuration, &set->tree, compare_names);
+        region_entry_close(configuration->entry);
+        free(configuration);
+    }
+    free(set);
+}
+
+size_t configurations_count(const struct configurations *set)
+{
+    return set->count;
+}
+
+struct configuration *configurations_find(struct configurations *set,
+                                          const struct shmconf_name *name)
+{
+    struct configuration **found = tfind(name, &set->tree, compare_names);
+    return found ? *found : NULL;
+}
+
+int configurations_add(struct configurations *set, const struct shmconf_name *name,
+                       uint32_t interval_s, struct configuration **out, struct error *error)
+{
+    struct configuration *configuration = calloc(1, sizeof *configuration);
+    if (!configuration)
+        return error_system(error, ENOMEM, "", "cannot keep another configuration");
+    configuration->name = *name;
+    configuration->set = set;
+    configuration->status.interval_s = interval_s;
+    shmconf_name_print(name, configuration->text);
+    int rc = set->count < set->limit
+                 ? region_entry_open(&configuration->entry, set->region, name, error)
+                 : error_set(error, ENOSPC, configuration->text,
+                             "is one more than SHMCONF_MAX_CONFIGURATIONS=%zu allows", set->limit);
+    if (!rc && !tsearch(configuration, &set->tree, compare_names)) {
+        region_entry_close(configuration->entry);
+        rc = error_system(error, ENOMEM, configuration->text, "cannot keep it");
+    }
+    if (rc) {
+        free(configuration);
+        return rc;
+    }
+    /* Times and failures go on from what the predecessor wrote. */
+    configuration->status = *region_entry_record(configuration->entry);
+    configuration->status.interval_s = interval_s;
+    configuration->next = set->first;
+    set->first = configuration;
+    set->count++;
+    *out = configuration;
+    return 0;
+}
+
+/* Whether an error is another one than the last; code 0 is none. */
+static bool is_news(const struct error *last, const struct error *error)
+{
+    return last->code != error->code || strcmp(last->message, error->message) != 0;
+}
+
+/* Logs an error the first time that it is said. */
+static void log_once(struct error *last, const struct error *error)
+{
+    if (is_news(last, error))
+        log_error_object(LOG_LEVEL_ERROR, error);
+    *last = *error;
+}
+
+void configurations_check_root(struct configurations *set)
+{
+    struct error error = {0};
+    int rc = region_check_root(set->region, &error);
+    if (rc < 0) {
+        log_once(&set->root_error, &error);
+        return;
+    }
+    if (rc == 1 || set->root_error.code)
+        log_warn("the region's directory was removed or replaced: made it anew");
+    set->root_error.code = 0;
+}
+
+/* The times of a check that ends now. */
+static void stamp(struct configuration *configuration, bool is_good)
+{
+    struct shmconf_record *status = &configuration->status;
+    status->tried_ns = clock_realtime_ns();
+    status->next_ns = status->tried_ns + status->interval_s * NS_PER_S;
+    if (is_good) {
+        status->checked_ns = status->tried_ns;
+        status->failures = 0;
+        status->error = 0;
+        status->http_status = 0;
+        configuration->error.code = 0;
+    }
+}
+
+/* Stores the status and repairs what somebody removed; a trouble is logged once while it lasts. */
+static void store_status(struct configuration *configuration)
+{
+    struct error error = {0};
+    int rc = region_entry_status(configuration->entry, &configuration->status, &error);
+    int checked = region_entry_check(configuration->entry, rc < 0 ? NULL : &error);
+    if (checked == 1)
+        log_subject(LOG_LEVEL_WARN, configuration->text,
+                    "was removed or damaged in the region: published it again");
+    if (checked < 0 || (rc < 0 && checked == 0))
+        log_once(&configuration->region_error, &error);
+    else
+        configuration->region_error.code = 0;
+}
+
+int configuration_deliver(struct configuration *configuration, const struct region_content *content,
+                          uint64_t started_ns)
+{
+    struct error error = {0};
+    bool is_first = !region_entry_version(configuration->entry);
+    bool was_bad = configuration->error.code != 0;
+    struct shmconf_record previous = configuration->status;
+    stamp(configuration, true);
+    configuration->status.fetched_ns = configuration->status.tried_ns;
+    int rc = region_entry_publish(configuration->entry, content, &configuration->status, &error);
+    if (rc < 0) {
+        configuration->status = previous;
+        configuration_fail(configuration, &error, 0);
+        return rc;
+    }
+    configuration->status = *region_entry_record(configuration->entry);
+    configuration->state = CONFIGURATION_LIVE;
+    if (rc == 1)
+        log_info("%s data for '%s' in %.3fms", is_first ? "retrieved initial" : "updated cache",
+                 configuration->text,
+                 (double)(clock_monotonic_ns() - started_ns) / (double)NS_PER_MS);
+    else if (was_bad)
+        log_info("'%s' is good again", configuration->text);
+    return rc;
+}
+
+void configuration_unchanged(struct configuration *configuration)
+{
+    if (configuration->error.code)
+        log_info("'%s' is good again", configuration->text);
+    stamp(configuration, true);
+    if (region_entry_version(configuration->entry))
+        configuration->state = CONFIGURATION_LIVE;
+    store_status(configuration);
+}
+
+void configuration_fail(struct configuration *configuration, const struct error *reason,
+                        uint32_t http_status)
+{
+    stamp(configuration, false);
+    configuration->status.failures++;
+    configuration->status.error = (uint32_t)reason->code;
+    configuration->status.http_status = http_status;
+    configuration->state =
+        region_entry_version(configuration->entry) ? CONFIGURATION_STALE : CONFIGURATION_FAILED;
+    if (is_news(&configuration->error, reason))
+        log_subject(LOG_LEVEL_ERROR, reason->subject, "%s%s", reason->message,
+                    configuration->state == CONFIGURATION_STALE ? "; the last version stays" : "");
+    configuration->error = *reason;
+    store_status(configuration);
+}
+
+enum configuration_state configuration_state(const struct configuration *configuration)
+{
+    return configuration->state;
+}
+
+struct region_version *configuration_version(const struct configuration *configuration)
+{
+    return region_entry_version(configuration->entry);
+}
+
+const struct error *configuration_error(const struct configuration *configuration)
+{
+    return &configuration->error;
+}
+
+const char *configuration_text(const struct configuration *configuration)
+{
+    return configuration->text;
+}

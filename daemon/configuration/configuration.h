@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configurations: what is known of each, between the source that checks it and the two ways out,
+ * shared memory and HTTP. A source reports every check with one of three calls; the configuration
+ * publishes, keeps the status and logs what changed.
+ */
+#ifndef SHMCONFD_CONFIGURATION_H
+#define SHMCONFD_CONFIGURATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "region/region.h"
+
+struct configuration;
+struct configurations;
+
+enum configuration_state {
+    CONFIGURATION_PENDING, /* no good check yet */
+    CONFIGURATION_LIVE,    /* the last check was good */
+    CONFIGURATION_STALE,   /* there is a version, but the last check failed */
+    CONFIGURATION_FAILED,  /* there is none, and the last check failed */
+};
+
+/* At most `limit` configurations; both stay the caller's. */
+int configurations_open(struct configurations **set, struct region *region, size_t limit,
+                        struct error *error);
+void configurations_close(struct configurations *set);
+
+size_t configurations_count(const struct configurations *set);
+
+/* NULL if there is none of that name. */
+struct configuration *configurations_find(struct configurations *set,
+                                          const struct shmconf_name *name);
+
+/*
+ * Adds one, with the version that a predecessor left in the region, to be checked every
+ * `interval_s` seconds. -ENOSPC beyond the limit. It lives as long as the set.
+ */
+int configurations_add(struct configurations *set, const struct shmconf_name *name,
+                       uint32_t interval_s, struct configuration **configuration,
+                       struct error *error);
+
+/* Makes the region's root anew if somebody removed it. To be called before a round of checks. */
+void configurations_check_root(struct configurations *set);
+
+/*
+ * A good check that brought content, and began at `started_ns` of the monotonic clock. 0 or 1 as
+ * region_entry_publish; -errno when it cannot be published, which counts as a failed check.
+ */
+int configuration_deliver(struct configuration *configuration, const struct region_content *content,
+                          uint64_t started_ns);
+
+/* A good check without news. */
+void configuration_unchanged(struct configuration *configuration);
+
+/* A check that failed; `http_status` 0 when no server answered. What there is stays. */
+void configuration_fail(struct configuration *configuration, const struct error *reason,
+                        uint32_t http_status);
+
+enum configuration_state configuration_state(const struct configuration *configuration);
+
+/* The last good version, or NULL; borrowed until the next call for this configuration. */
+struct region_version *configuration_version(const struct configuration *configuration);
+
+/* Why the last check failed; the code is 0 if it did not. */
+const struct error *configuration_error(const struct configuration *configuration);
+
+/* The name as users write it. */
+const char *configuration_text(const struct configuration *configuration);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/exit_status.h"
+#include "daemon.h"
+#include "log/log.h"
+#include "settings/settings.h"
+
+static enum exit_status report(enum exit_status status, const struct error *error)
+{
+    fprintf(stderr, "shmconfd: %s%s%s\n", error->subject, error->subject[0] ? ": " : "",
+            error->message);
+    return status;
+}
+
+/* Without a source there is nothing to do. */
+static int check_source(const struct settings *settings, struct error *error)
+{
+    if (settings->local_development_directory)
+        return 0;
+    return error_set(error, EINVAL, "LOCAL_DEVELOPMENT_DIRECTORY",
+                     "is not set, and AWS AppConfig as the source is not implemented yet; name a "
+                     "directory with files application:environment:profile.json");
+}
+
+static enum exit_status run(const struct settings *settings)
+{
+    struct error error;
+    if (check_source(settings, &error) != 0 ||
+        log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0)
+        return report(EXIT_STATUS_SETTINGS, &error);
+    for (size_t i = 0; i < settings->warning_count; i++)
+        log_warn("%s", settings->warnings[i]);
+    enum exit_status status = daemon_run(settings);
+    log_close();
+    return status;
+}
+
+static void check(const struct settings *settings)
+{
+    settings_print_effective(stdout, settings);
+    for (size_t i = 0; i < settings->warning_count; i++)
+        fprintf(stderr, "shmconfd: warning: %s\n", settings->warnings[i]);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings;
+    struct error error;
+    enum exit_status status = EXIT_STATUS_OK;
+    if (settings_load(&settings, argc, argv, environ, &error) != 0)
+        status = report(settings.exit_status, &error);
+    else if (settings.action == SETTINGS_HELP)
+        settings_print_help(stdout);
+    else if (settings.action == SETTINGS_VERSION)
+        puts("shmconfd " SHMCONF_VERSION_TEXT);
+    else if (settings.action == SETTINGS_REFERENCE)
+        settings_print_markdown(stdout);
+    else if (settings.action == SETTINGS_CHECK)
+        check(&settings);
+    else
+        status = run(&settings);
+    settings_free(&settings);
+    return status;
+}

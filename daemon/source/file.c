@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+struct file_signature file_signature_of(const struct stat *status)
+{
+    return (struct file_signature){.device = status->st_dev,
+                                   .inode = status->st_ino,
+                                   .size = status->st_size,
+                                   .modified = status->st_mtim,
+                                   .changed = status->st_ctim};
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool file_signature_equal(const struct file_signature *a, const struct file_signature *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           is_same_time(&a->modified, &b->modified) && is_same_time(&a->changed, &b->changed);
+}
+
+/* Reads up to `size` bytes; the count, less at an early end of file, or -errno. */
+static ssize_t read_up_to(int fd, char *out, size_t size)
+{
+    size_t have = 0;
+    while (have < size) {
+        ssize_t got = read(fd, out + have, size - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+/* Why these bytes are not to be published: 0 or an error. */
+static int check(const struct source_file *file, const char *text, size_t size, struct error *error)
+{
+    struct json_position where;
+    if (size == 0)
+        return error_set(error, EINVAL, file->name, "is empty");
+    if (!file->parsed.is_json)
+        return 0;
+    int rc = json_check(text, size, &where);
+    if (rc == -EINVAL)
+        return error_set(error, EINVAL, file->name, "is not JSON: line %zu, column %zu: %s",
+                         where.line, where.column, where.problem);
+    return rc ? error_system(error, -rc, file->name, "cannot check the JSON") : 0;
+}
+
+static void bad(struct source_file *file, const struct error *error)
+{
+    file->is_bad = true;
+    file->error = *error;
+    configuration_fail(file->configuration, error, 0);
+}
+
+static void deliver(struct source_file *file, const char *text, size_t size, uint64_t started_ns)
+{
+    struct error error;
+    if (check(file, text, size, &error) != 0) {
+        bad(file, &error);
+        return;
+    }
+    struct region_content content = {.payload = text,
+                                     .size = size,
+                                     .content_type = file->parsed.content_type,
+                                     .label = "",
+                                     .kind = file->parsed.is_json ? SHMCONF_JSON : SHMCONF_OPAQUE};
+    file->is_bad = false;
+    if (configuration_deliver(file->configuration, &content, started_ns) < 0)
+        file->current.size = -1; /* no file's: the next look tries again */
+}
+
+bool source_file_read(struct source_file *file, int directory)
+{
+    uint64_t started_ns = clock_monotonic_ns();
+    struct stat before;
+    struct stat after;
+    struct error error;
+    /* O_NONBLOCK: opening a FIFO would block. */
+    cleanup_close int fd =
+        directory < 0 ? -1 : openat(directory, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &before) != 0) {
+        int code = directory < 0 ? ENOENT : errno;
+        if (code == ENOENT)
+            error_set(&error, code, file->name, "is gone");
+        else
+            error_system(&error, code, file->name, "cannot be read");
+        file->current = (struct file_signature){0};
+        bad(file, &error);
+        return true;
+    }
+    struct file_signature signature = file_signature_of(&before);
+    if (!S_ISREG(before.st_mode) || before.st_size > FILE_SIZE_MAX) {
+        error_set(&error, EINVAL, file->name,
+                  S_ISREG(before.st_mode) ? "is larger than 16 MiB" : "is not a regular file");
+        file->current = signature;
+        bad(file, &error);
+        return true;
+    }
+    size_t size = (size_t)before.st_size;
+    cleanup_free char *text = malloc(size + 1);
+    if (!text) {
+        error_system(&error, ENOMEM, file->name, "cannot be read");
+        bad(file, &error);
+        return true;
+    }
+    /* One byte more than it should have: a file that grows shows. */
+    ssize_t got = read_up_to(fd, text, size + 1);
+    if (got >= 0 && (size_t)got == size && fstat(fd, &after) == 0) {
+        struct file_signature now = file_signature_of(&after);
+        if (file_signature_equal(&signature, &now)) {
+            file->current = signature;
+            deliver(file, text, size, started_ns);
+            return true;
+        }
+    }
+    if (got >= 0)
+        return false;
+    error_system(&error, (int)-got, file->name, "cannot be read");
+    bad(file, &error);
+    return true;
+}
