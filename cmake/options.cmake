@@ -21,3 +21,7 @@ if(SHMCONF_COVERAGE)
     target_compile_options(shmconf_options INTERFACE --coverage)
     target_link_options(shmconf_options INTERFACE --coverage)
 endif()
+if(SHMCONF_FUZZ)
+    # Coverage counters in every module; only the targets themselves get libFuzzer's main.
+    target_compile_options(shmconf_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

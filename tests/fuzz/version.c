@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any bytes as a version file, with the checksums put right so that the checks behind them are
+ * reached. Every slice that the reader gives out must lie inside the file and end with a NUL.
+ */
+#include <shmconf.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_slice(struct shmconf_slice slice, const char *file, size_t size)
+{
+    if (slice.data < file || slice.data + slice.size >= file + size || slice.data[slice.size])
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct shmconf_version version;
+    struct shmconf_version_header header;
+    if (size < sizeof header)
+        return 0;
+    char *file = malloc(size);
+    if (!file)
+        return 0;
+    memcpy(file, data, size);
+    memcpy(&header, file, sizeof header);
+    memcpy(header.magic, SHMCONF_VERSION_MAGIC, sizeof header.magic);
+    header.endian = SHMCONF_ENDIAN_TAG;
+    header.major = SHMCONF_FORMAT_MAJOR;
+    header.total = size;
+    header.instance = 1;
+    header.generation = 1;
+    header.header_crc =
+        shmconf_crc32(0, &header, offsetof(struct shmconf_version_header, header_crc));
+    memcpy(file, &header, sizeof header);
+    memset(&version, 0, sizeof version);
+    if (shmconf_version_parse(&version, file, size, 1, 1, 0) == 0) {
+        check_slice(version.text, file, size);
+        check_slice(version.content_type, file, size);
+        check_slice(version.label, file, size);
+    }
+    free(file);
+    return 0;
+}
