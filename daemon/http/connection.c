@@ -148,10 +148,6 @@ struct connection *connection_next_idle(const struct http_server *server, const 
 
 static void expired(struct loop *loop, struct loop_timer *timer);
 
-/*
- * The timer is left running when the deadline moves away and set again only when it has fired too
- * early, so that a request costs no operation on the heap.
- */
 void connection_set_deadline(struct connection *connection, uint64_t timeout)
 {
     struct loop *loop = connection->server->loop;
@@ -162,8 +158,7 @@ void connection_set_deadline(struct connection *connection, uint64_t timeout)
     loop_timer_start(loop, &connection->timer, connection->deadline, expired);
 }
 
-/* A full socket takes more only when much of it has been read, which may take a slow reader long.
- */
+/* A full socket takes more only when much of it has been read: progress is what was read of it. */
 static bool goes_on(struct connection *connection)
 {
     int before = connection->unacknowledged;

@@ -14,11 +14,15 @@
 /* How often a port that is free on one address may turn out to be taken on another. */
 enum { PORT_ATTEMPTS = 16 };
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+};
+
 struct place {
-    struct sockaddr_storage address;
+    union address address;
     socklen_t size;
-    bool dual;     /* an IPv6 socket that takes IPv4 as well */
-    bool optional; /* may be missing on this machine when another one is not */
 };
 
 struct places {
@@ -29,19 +33,18 @@ struct places {
 
 static void set_port(struct place *place, unsigned port)
 {
-    if (place->address.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&place->address)->sin6_port = htons((uint16_t)port);
+    if (place->address.any.sa_family == AF_INET6)
+        place->address.ipv6.sin6_port = htons((uint16_t)port);
     else
-        ((struct sockaddr_in *)&place->address)->sin_port = htons((uint16_t)port);
+        place->address.ipv4.sin_port = htons((uint16_t)port);
 }
 
 /* "127.0.0.1:2772" or "[::1]:2772" */
 static void describe(const struct place *place, unsigned port, char *text, size_t size)
 {
     char host[64] = "?";
-    getnameinfo((const struct sockaddr *)&place->address, place->size, host, sizeof host, NULL, 0,
-                NI_NUMERICHOST);
-    bool brackets = place->address.ss_family == AF_INET6;
+    getnameinfo(&place->address.any, place->size, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+    bool brackets = place->address.any.sa_family == AF_INET6;
     snprintf(text, size, brackets ? "[%s]:%u" : "%s:%u", host, port);
 }
 
@@ -65,11 +68,17 @@ static int fail(const struct place *place, unsigned port, int code, struct error
 
 static void add_place(struct places *places, const struct sockaddr *address, socklen_t size)
 {
-    if (places->count == HTTP_LISTENERS_MAX)
+    struct place *place = &places->list[places->count];
+    if (places->count == HTTP_LISTENERS_MAX || size > sizeof place->address)
         return;
-    struct place *place = &places->list[places->count++];
     memcpy(&place->address, address, size);
     place->size = size;
+    /* A host's name may be listed with the same address twice. */
+    for (size_t i = 0; i < places->count; i++) {
+        if (places->list[i].size == size && memcmp(&places->list[i].address, address, size) == 0)
+            return;
+    }
+    places->count++;
 }
 
 static void add_ipv4(struct places *places, in_addr_t address)
@@ -107,33 +116,36 @@ static int find_places(const char *host, struct places *places, struct error *er
     if (strcmp(host, "localhost") == 0) {
         add_ipv4(places, INADDR_LOOPBACK);
         add_ipv6(places, &in6addr_loopback);
-        places->list[0].optional = true;
-        places->list[1].optional = true;
         return 0;
     }
     if (strcmp(host, "all") == 0) {
         add_ipv6(places, &in6addr_any);
         add_ipv4(places, INADDR_ANY);
-        places->list[0].dual = true;
-        places->list[0].optional = true;
         places->first_only = true;
         return 0;
     }
     return resolve(host, places, error);
 }
 
+/* The socket of "::" takes IPv4 as well. */
+static int is_ipv6_only(const struct place *place)
+{
+    return !IN6_IS_ADDR_UNSPECIFIED(&place->address.ipv6.sin6_addr);
+}
+
 /* What accepted connections inherit is set here once instead of on each of them. */
 static int set_options(int fd, const struct place *place)
 {
     int on = 1;
-    int only = !place->dual;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
         return -errno;
-    if (place->address.ss_family == AF_INET6 &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0)
-        return -errno;
+    if (place->address.any.sa_family == AF_INET6) {
+        int only = is_ipv6_only(place);
+        if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0)
+            return -errno;
+    }
     return 0;
 }
 
@@ -141,28 +153,28 @@ static int set_options(int fd, const struct place *place)
 static int open_socket(struct place *place, unsigned port)
 {
     cleanup_close int fd =
-        socket(place->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        socket(place->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     int code = set_options(fd, place);
     if (code < 0)
         return code;
     set_port(place, port);
-    if (bind(fd, (struct sockaddr *)&place->address, place->size) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, &place->address.any, place->size) < 0 || listen(fd, SOMAXCONN) < 0)
         return -errno;
     return steal_fd(&fd);
 }
 
 static int port_of(int fd, unsigned *port)
 {
-    struct sockaddr_storage address = {0};
+    union address address = {0};
     socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+    if (getsockname(fd, &address.any, &size) < 0)
         return -errno;
-    if (address.ss_family == AF_INET6)
-        *port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    if (address.any.sa_family == AF_INET6)
+        *port = ntohs(address.ipv6.sin6_port);
     else
-        *port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+        *port = ntohs(address.ipv4.sin_port);
     return 0;
 }
 
@@ -177,7 +189,8 @@ static void close_all(const int *fds, size_t *count)
         close(fds[--*count]);
 }
 
-/* Opens all places on one port; the first socket decides which when `*port` is 0. */
+/* Opens the places that this machine has on one port; the first socket decides which when `*port`
+ * is 0. */
 static int open_places(struct places *places, unsigned *port, int *fds, size_t *count,
                        struct error *error)
 {
@@ -185,7 +198,7 @@ static int open_places(struct places *places, unsigned *port, int *fds, size_t *
         struct place *place = &places->list[i];
         bool last_hope = i + 1 == places->count && *count == 0;
         int fd = open_socket(place, *port);
-        if (is_missing(fd) && place->optional && !last_hope)
+        if (is_missing(fd) && !last_hope)
             continue;
         int code = fd;
         if (fd >= 0) {

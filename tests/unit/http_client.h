@@ -63,10 +63,29 @@ static inline void client_reset(struct client *client)
     client_close(client);
 }
 
+/* A call with a time limit is not restarted after a signal, and io_uring's notices count as one. */
+static inline ssize_t client_recv(const struct client *client, char *out, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(client->fd, out, size, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static inline ssize_t client_try_send(const struct client *client, const char *data, size_t size)
+{
+    ssize_t sent;
+    do
+        sent = send(client->fd, data, size, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
 static inline void client_send_bytes(struct client *client, const char *data, size_t size)
 {
     while (size > 0) {
-        ssize_t sent = send(client->fd, data, size, MSG_NOSIGNAL);
+        ssize_t sent = client_try_send(client, data, size);
         CHECK(sent > 0);
         data += sent;
         size -= (size_t)sent;
@@ -81,7 +100,7 @@ static inline void client_send(struct client *client, const char *text)
 static inline void client_fill(struct client *client)
 {
     ssize_t got =
-        recv(client->fd, client->buffer + client->used, sizeof client->buffer - client->used, 0);
+        client_recv(client, client->buffer + client->used, sizeof client->buffer - client->used);
     CHECK(got > 0);
     client->used += (size_t)got;
 }
@@ -125,7 +144,7 @@ static inline void client_expect_end(struct client *client)
 {
     char byte;
     CHECK_INT(0, client->used);
-    CHECK_INT(0, recv(client->fd, &byte, 1, 0));
+    CHECK_INT(0, client_recv(client, &byte, 1));
     client_close(client);
 }
 

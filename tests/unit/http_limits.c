@@ -65,7 +65,7 @@ static void client_that_never_reads_is_cut_off(struct fixture *fixture)
     /* The first body may have fit into buffers; then it is the second one that gets stuck. */
     ssize_t got;
     size_t total = 0;
-    while ((got = recv(client.fd, client.buffer, sizeof client.buffer, 0)) > 0)
+    while ((got = client_recv(&client, client.buffer, sizeof client.buffer)) > 0)
         total += (size_t)got;
     CHECK(total < 4 * (size_t)BIG_SIZE);
     client_close(&client);
@@ -77,7 +77,7 @@ static void client_that_sends_garbage_for_ever_is_cut_off(struct fixture *fixtur
     client_open(&client, fixture);
     ssize_t sent = 0;
     while (sent >= 0)
-        sent = send(client.fd, garbage, sizeof garbage, MSG_NOSIGNAL);
+        sent = client_try_send(&client, garbage, sizeof garbage);
     CHECK(errno == ECONNRESET || errno == EPIPE);
     client_close(&client);
 }
@@ -332,7 +332,7 @@ static void drain_ends_at_its_deadline(enum loop_backend backend)
     CHECK_INT(0, atomic_load(&fixture.holding));
     for (size_t i = 0; i < 3; i++) {
         char byte;
-        CHECK(recv(clients[i].fd, &byte, 1, 0) <= 0);
+        CHECK(client_recv(&clients[i], &byte, 1) <= 0);
         client_close(&clients[i]);
     }
 }
