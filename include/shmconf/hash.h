@@ -52,7 +52,7 @@ SHMCONF_API void shmconf_sha256_block(uint32_t state[8], const unsigned char *bl
         0xc67178f2,
     };
     uint32_t w[64];
-    for (unsigned i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         const unsigned char *p = block + 4 * i;
         w[i] = SHMCONF_CAST(uint32_t, p[0]) << 24 | SHMCONF_CAST(uint32_t, p[1]) << 16 |
                SHMCONF_CAST(uint32_t, p[2]) << 8 | SHMCONF_CAST(uint32_t, p[3]);

@@ -228,6 +228,7 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
     for (int turn = 0; turn < 16 && reader->head; turn++) {
         struct shmconf_record record;
         uint32_t seq = 0;
+        memset(&record, 0, sizeof record);
         int rc = shmconf_head_copy(reader->head, &record, &seq);
         uint32_t answers = seq;
         if (rc || (record.state & SHMCONF_MOVED)) {

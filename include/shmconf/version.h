@@ -105,31 +105,53 @@ SHMCONF_API int shmconf_version_read(int fd, char *out, size_t size)
     return 0;
 }
 
-/* Maps or, with SHMCONF_PRIVATE, reads the open file: 0 and a version with one reference, or
- * -errno. */
+/* Reads the whole file behind `version`, and not before its header has vouched for the size. */
+SHMCONF_API int shmconf_version_copy(struct shmconf_version **version, int fd, size_t size,
+                                     uint64_t instance, uint64_t generation)
+{
+    struct shmconf_version_header header;
+    void *bytes = &header;
+    int rc = shmconf_version_read(fd, SHMCONF_CAST(char *, bytes), sizeof header);
+    if (!rc)
+        rc = shmconf_version_header_check(&header, size, instance, generation);
+    if (rc)
+        return rc;
+    void *memory = realloc(*version, sizeof **version + size);
+    if (!memory)
+        return -ENOMEM;
+    *version = SHMCONF_CAST(struct shmconf_version *, memory);
+    bytes = *version + 1;
+    char *copy = SHMCONF_CAST(char *, bytes);
+    memcpy(copy, &header, sizeof header);
+    return shmconf_version_read(fd, copy + sizeof header, size - sizeof header);
+}
+
+/*
+ * Maps or, with SHMCONF_PRIVATE, reads the open file: 0 and a version with one reference, or
+ * -errno.
+ */
 SHMCONF_API int shmconf_version_load(struct shmconf_version **out, int fd, size_t size,
                                      uint64_t instance, uint64_t generation, unsigned flags)
 {
-    size_t own = (flags & SHMCONF_PRIVATE) ? size : 0;
-    void *memory = calloc(1, sizeof(struct shmconf_version) + own);
+    void *memory = calloc(1, sizeof(struct shmconf_version));
     struct shmconf_version *version = SHMCONF_CAST(struct shmconf_version *, memory);
     if (!version)
         return -ENOMEM;
+    int rc = 0;
+    const void *mapping = SHMCONF_NULL;
+    if (flags & SHMCONF_PRIVATE)
+        rc = shmconf_version_copy(&version, fd, size, instance, generation);
+    else if (!(mapping = shmconf_map(fd, size)))
+        rc = errno ? -errno : -EIO;
     version->private_.references = 1;
     version->private_.self = version;
     version->private_.size = size;
-    const void *bytes = version + 1;
-    int rc = 0;
-    if (own) {
-        void *copy = version + 1;
-        rc = shmconf_version_read(fd, SHMCONF_CAST(char *, copy), size);
-    } else {
-        bytes = version->private_.mapping = shmconf_map(fd, size);
-        rc = bytes ? 0 : -errno;
-    }
-    if (!rc)
+    version->private_.mapping = mapping;
+    if (!rc) {
+        const void *bytes = mapping ? mapping : version + 1;
         rc = shmconf_version_parse(version, SHMCONF_CAST(const char *, bytes), size, instance,
                                    generation, flags);
+    }
     if (rc) {
         shmconf_version_release(version);
         return rc;

@@ -34,17 +34,21 @@ SHMCONF_API uint64_t shmconf_rest(uint64_t deadline, uint64_t most)
 SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint64_t *slice)
 {
     struct shmconf_record record;
-    int rc = reader->head ? 0 : shmconf_look(reader);
-    if (!reader->head)
-        return rc;
-    *slice = SHMCONF_SLICE_NS;
-    rc = shmconf_head_copy(reader->head, &record, seq);
-    if (rc || (record.state & SHMCONF_MOVED)) {
+    memset(&record, 0, sizeof record);
+    for (;;) {
+        int rc = reader->head ? 0 : shmconf_look(reader);
+        if (!reader->head)
+            return rc;
+        *slice = SHMCONF_SLICE_NS;
+        rc = shmconf_head_copy(reader->head, &record, seq);
+        if (!rc && !(record.state & SHMCONF_MOVED))
+            break;
         *slice = SHMCONF_LOOK_NS;
         if (shmconf_may_look(reader) && shmconf_look(reader) == 1)
-            return shmconf_head_copy(reader->head, &record, seq) ? 0 : 1;
+            continue; /* another head: a look is not allowed again for 100 ms, so this ends */
         if (rc)
             return rc;
+        break;
     }
     return (record.state & 0xffu) == SHMCONF_LIVE &&
            (record.generation != reader->tried_generation ||

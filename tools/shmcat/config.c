@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at entries by the reader's own rules of trust. What stands there may be anything, and may
+ * change meanwhile: everything is copied before it is checked.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "shmcat/shmcat.h"
+
+int place_make(struct shmconf_place **place, const char *name)
+{
+    struct shmconf_name parsed;
+    int rc = shmconf_name_parse(&parsed, name);
+    if (rc) {
+        fail(name, rc);
+        return EXIT_USAGE;
+    }
+    *place = shmconf_place_make(&parsed);
+    return *place ? EXIT_FINE : fail(name, -ENOMEM);
+}
+
+/* The name that the head gives itself: 0 or -EBADMSG. */
+static int name_take(struct shmconf_name *name, const struct shmconf_head *head)
+{
+    char text[sizeof name->text];
+    const char *parts[SHMCONF_PARTS];
+    size_t at = 0;
+    memcpy(text, head->name, sizeof text);
+    for (int i = 0; i < SHMCONF_PARTS; i++) {
+        parts[i] = text + at;
+        at += strnlen(text + at, sizeof text - at) + 1;
+        if (at > sizeof text)
+            return -EBADMSG;
+    }
+    return shmconf_name_set(name, parts[0], parts[1], parts[2]) ? -EBADMSG : 0;
+}
+
+/* Whether that name's place is where the head was found. */
+static bool is_at(const struct shmconf_name *name, const char *path)
+{
+    char segment[SHMCONF_SEGMENT_MAX + 1];
+    for (int i = 0; i < SHMCONF_PARTS; i++) {
+        shmconf_name_segment(name, i, segment);
+        size_t size = strlen(segment);
+        if (strncmp(path, segment, size) != 0 || path[size] != (i < SHMCONF_PROFILE ? '/' : '\0'))
+            return false;
+        path += size + 1;
+    }
+    return true;
+}
+
+static int config_load(struct config *config)
+{
+    struct stat status;
+    struct shmconf_name name = {0};
+    uint32_t seq;
+    if (config->directory < 0)
+        return config->directory;
+    cleanup_close int fd = shmconf_open_file(config->place, config->directory, SHMCONF_HEAD_FILE,
+                                             SHMCONF_HEAD_SIZE, &status);
+    if (fd < 0)
+        return fd;
+    config->head = shmconf_map(fd, SHMCONF_HEAD_SIZE);
+    if (!config->head)
+        return -errno;
+    int taken = name_take(&name, config->head);
+    int rc = shmconf_head_check(config->head, &name);
+    if (taken && (rc == 0 || rc == -ENOTUNIQ))
+        rc = taken;
+    if (!rc && !is_at(&name, config->path))
+        rc = -ENOTUNIQ;
+    if (rc)
+        return rc;
+    config->name = name;
+    config->instance = config->head->instance;
+    return shmconf_head_copy(config->head, &config->record, &seq);
+}
+
+int config_open(struct config *config, const struct shmconf_place *place)
+{
+    *config = (struct config){.place = place, .directory = shmconf_walk(place)};
+    snprintf(config->path, sizeof config->path, "%s/%s/%s", place->segments[0], place->segments[1],
+             place->segments[2]);
+    return config->error = config_load(config);
+}
+
+void config_close(struct config *config)
+{
+    union {
+        const void *in;
+        void *out;
+    } head = {config->head};
+    if (head.in)
+        munmap(head.out, SHMCONF_HEAD_SIZE);
+    cleanup_close_fd(&config->directory);
+    config->head = NULL;
+    config->directory = -1;
+}
+
+int config_version(const struct config *config, uint64_t generation,
+                   struct shmconf_version **version)
+{
+    /* Always with the CRC: whoever looks here wants to know. */
+    return shmconf_version_open(version, config->place, config->directory, config->instance,
+                                generation, SHMCONF_PRIVATE | SHMCONF_VERIFY);
+}
+
+int config_current(struct config *config, struct shmconf_version **version)
+{
+    for (int turn = 0; turn < 16; turn++) {
+        uint64_t generation = config->record.generation;
+        uint32_t seq;
+        if ((config->record.state & 0xffu) != SHMCONF_LIVE)
+            return -ENOENT;
+        int rc = config_version(config, generation, version);
+        if (rc != -ENOENT)
+            return rc;
+        rc = shmconf_head_copy(config->head, &config->record, &seq);
+        if (rc || config->record.generation == generation)
+            return rc ? rc : -ESTALE; /* it was not the daemon who removed the file */
+    }
+    return -EAGAIN;
+}
+
+struct scan {
+    const struct shmconf_place *place;
+    bool (*visit)(struct config *, void *);
+    void *context;
+    char path[SHMCONF_PARTS * 256];
+};
+
+static bool scan_level(struct scan *scan, int directory, size_t length, int level);
+
+/* One directory's children; it is closed. */
+static bool scan_children(struct scan *scan, DIR *stream, size_t length, int level)
+{
+    bool more = true;
+    for (struct dirent *child; more && (child = readdir(stream));) {
+        size_t size = strlen(child->d_name);
+        if (child->d_name[0] == '.')
+            continue; /* no encoded name begins so */
+        memcpy(scan->path + length, child->d_name, size + 1);
+        int parent = fcntl(dirfd(stream), F_DUPFD_CLOEXEC, 0);
+        int fd = parent < 0 ? -errno : shmconf_descend(scan->place, parent, child->d_name, 0);
+        more = scan_level(scan, fd, length + size, level + 1);
+    }
+    closedir(stream);
+    return more;
+}
+
+/* `directory` is a descriptor, which is closed, or -errno. */
+static bool scan_level(struct scan *scan, int directory, size_t length, int level)
+{
+    if (directory >= 0 && level < SHMCONF_PARTS) {
+        DIR *stream = fdopendir(directory);
+        if (stream) {
+            if (level > 0)
+                scan->path[length++] = '/';
+            return scan_children(scan, stream, length, level);
+        }
+        int rc = -errno;
+        close(directory);
+        directory = rc;
+    }
+    struct config config = {.place = scan->place, .directory = directory};
+    memcpy(config.path, scan->path, length);
+    config.error = config_load(&config);
+    bool more = scan->visit(&config, scan->context);
+    config_close(&config);
+    return more;
+}
+
+int region_scan(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
+                void *context)
+{
+    struct scan scan = {.place = place, .visit = visit, .context = context};
+    int root = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    if (root < 0)
+        return root;
+    scan_level(&scan, root, 0, 0);
+    return 0;
+}
