@@ -147,7 +147,6 @@ static void stamp(struct configuration *configuration, bool is_good)
         status->failures = 0;
         status->error = 0;
         status->http_status = 0;
-        configuration->error.code = 0;
     }
 }
 
@@ -183,6 +182,7 @@ int configuration_deliver(struct configuration *configuration, const struct regi
     }
     configuration->status = *region_entry_record(configuration->entry);
     configuration->state = CONFIGURATION_LIVE;
+    configuration->error.code = 0;
     if (rc == 1)
         log_info("%s data for '%s' in %.3fms", is_first ? "retrieved initial" : "updated cache",
                  configuration->text,
@@ -196,6 +196,7 @@ void configuration_unchanged(struct configuration *configuration)
 {
     if (configuration->error.code)
         log_info("'%s' is good again", configuration->text);
+    configuration->error.code = 0;
     stamp(configuration, true);
     if (region_entry_version(configuration->entry))
         configuration->state = CONFIGURATION_LIVE;

@@ -115,6 +115,8 @@ static int publish_failed(const struct region_entry *entry, int rc, const char *
         hint = " (readers keep the last version; free some space)";
     else if (rc == -EPERM)
         hint = " (a directory there belongs to another user; remove it)";
+    else if (rc == -ENOTDIR || rc == -ELOOP)
+        hint = " (something else has its name there; remove it)";
     return error_system(error, -rc, entry->text, "cannot %s in %s%s", what, entry->region->path,
                         hint);
 }

@@ -44,78 +44,51 @@ static void temporary_name(char *name, size_t size)
     snprintf(name, size, ".t%016llx", (unsigned long long)random);
 }
 
-int region_file_create(struct region *region, int directory, enum region_kind kind,
-                       struct region_file *file)
+struct file {
+    int fd;
+    char temporary[32]; /* "" for an unnamed file */
+};
+
+/* Closes, and removes what has no lasting name. */
+static void file_close(struct file *file, int directory)
 {
-    *file = (struct region_file){.fd = -1, .directory = directory};
-    if (region->has_tmpfile) {
-        file->fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        /* EISDIR: a kernel, EOPNOTSUPP: a file system (overlay, NFS) that does not know the flag.
-         */
-        if (file->fd < 0 && errno != EISDIR && errno != EOPNOTSUPP && errno != EINVAL)
-            return -errno;
-        region->has_tmpfile = file->fd >= 0;
-    }
-    if (file->fd < 0) {
-        temporary_name(file->temporary, sizeof file->temporary);
-        file->fd = openat(directory, file->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-        if (file->fd < 0)
-            return -errno;
-    }
-    int rc = region_set_access(region, file->fd, kind);
-    if (rc)
-        region_file_close(file);
-    return rc;
+    if (file->temporary[0])
+        unlinkat(directory, file->temporary, 0);
+    if (file->fd >= 0)
+        close(file->fd);
 }
 
-/* Links the unnamed file; a file of that name is an orphan and goes. */
-static int link_unnamed(const struct region_file *file, const char *name)
+static int create(struct region *region, int directory, struct file *file)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
-    for (int turn = 0; turn < 2; turn++) {
-        if (linkat(AT_FDCWD, path, file->directory, name, AT_SYMLINK_FOLLOW) == 0)
+    if (region->has_tmpfile) {
+        file->fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (file->fd >= 0)
             return 0;
-        if (errno != EEXIST || unlinkat(file->directory, name, 0) != 0)
-            break;
+        /* EISDIR: a kernel, EOPNOTSUPP: a file system (overlay, NFS) that does not know the flag.
+         */
+        if (errno != EISDIR && errno != EOPNOTSUPP && errno != EINVAL)
+            return -errno;
+        region->has_tmpfile = false;
     }
+    temporary_name(file->temporary, sizeof file->temporary);
+    file->fd = openat(directory, file->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (file->fd >= 0)
+        return 0;
+    file->temporary[0] = '\0';
     return -errno;
 }
 
-int region_file_name(struct region *region, struct region_file *file, const char *name)
+/* Reserves the space, where the file system can: a full disk then fails before a byte is written.
+ */
+static int reserve(int fd, size_t size)
 {
-    if (!file->temporary[0]) {
-        /* A head replaces one that readers may open right now: it must never be missing. So it gets
-           a temporary name first and is renamed; a version's name is not in use. */
-        bool is_head = strcmp(name, SHMCONF_HEAD_FILE) == 0;
-        char temporary[sizeof file->temporary];
-        temporary_name(temporary, sizeof temporary);
-        int rc = link_unnamed(file, is_head ? temporary : name);
-        if (rc == 0 && !is_head)
-            return 0;
-        if (rc == -ENOENT)
-            region->has_tmpfile = false; /* /proc is gone: the next attempt does without */
-        if (rc != 0)
-            return rc;
-        memcpy(file->temporary, temporary, sizeof temporary);
-    }
-    if (renameat(file->directory, file->temporary, file->directory, name) != 0)
-        return -errno;
-    file->temporary[0] = '\0';
-    return 0;
+    if (fallocate(fd, 0, 0, (off_t)size) == 0)
+        return 0;
+    /* Not available (EPERM is what sandboxes say): writing every byte is enough. */
+    return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
 }
 
-void region_file_close(struct region_file *file)
-{
-    if (file->temporary[0])
-        unlinkat(file->directory, file->temporary, 0);
-    if (file->fd >= 0)
-        close(file->fd);
-    file->fd = -1;
-    file->temporary[0] = '\0';
-}
-
-int region_write_all(int fd, const void *bytes, size_t size)
+static int write_all(int fd, const void *bytes, size_t size)
 {
     const char *at = bytes;
     while (size > 0) {
@@ -128,4 +101,66 @@ int region_write_all(int fd, const void *bytes, size_t size)
         size -= (size_t)written;
     }
     return 0;
+}
+
+/* Links the unnamed file; a file of that name is an orphan and goes. */
+static int link_unnamed(int fd, int directory, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    for (int turn = 0; turn < 2; turn++) {
+        if (linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        if (errno != EEXIST || unlinkat(directory, name, 0) != 0)
+            break;
+    }
+    return -errno;
+}
+
+static int give_name(struct file *file, int directory, enum region_kind kind, const char *name)
+{
+    if (!file->temporary[0] && kind == REGION_VERSION)
+        return link_unnamed(file->fd, directory, name);
+    if (!file->temporary[0]) {
+        /* A head replaces one that readers may open right now, so it must never be missing: it is
+           renamed, for which it needs a name first. */
+        char temporary[sizeof file->temporary];
+        temporary_name(temporary, sizeof temporary);
+        int rc = link_unnamed(file->fd, directory, temporary);
+        if (rc)
+            return rc;
+        memcpy(file->temporary, temporary, sizeof temporary);
+    }
+    if (renameat(directory, file->temporary, directory, name) != 0)
+        return -errno;
+    file->temporary[0] = '\0';
+    return 0;
+}
+
+int region_file_write(struct region *region, int directory, enum region_kind kind, const char *name,
+                      const void *bytes, size_t size)
+{
+    for (;;) {
+        struct file file = {.fd = -1};
+        int rc = create(region, directory, &file);
+        if (!rc)
+            rc = region_set_access(region, file.fd, kind);
+        if (!rc)
+            rc = reserve(file.fd, size);
+        if (!rc)
+            rc = write_all(file.fd, bytes, size);
+        if (rc) {
+            file_close(&file, directory);
+            return rc;
+        }
+        bool was_unnamed = !file.temporary[0];
+        rc = give_name(&file, directory, kind, name);
+        if (!rc)
+            return file.fd;
+        file_close(&file, directory);
+        /* Naming an unnamed file needs linkat and /proc, and sandboxes forbid either. */
+        if (!was_unnamed || rc == -ENOSPC || rc == -EDQUOT)
+            return rc;
+        region->has_tmpfile = false;
+    }
 }

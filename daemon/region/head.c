@@ -115,24 +115,16 @@ int head_create(struct head *head, struct region *region, int directory,
                 const struct shmconf_record *record)
 {
     struct shmconf_head page;
-    struct region_file file;
     struct head made = {0};
     head_fill(&page, region, name, instance, record);
-
-    int rc = region_file_create(region, directory, REGION_HEAD, &file);
+    /* Written out before it is mapped: a full disk fails here and not in a store. */
+    cleanup_close int fd =
+        region_file_write(region, directory, REGION_HEAD, SHMCONF_HEAD_FILE, &page, sizeof page);
+    if (fd < 0)
+        return fd;
+    int rc = head_map(&made, fd, page.seq, instance);
     if (rc)
         return rc;
-    /* Written out before it is mapped: a full disk fails here and not in a store. */
-    rc = region_write_all(file.fd, &page, sizeof page);
-    if (!rc)
-        rc = region_file_name(region, &file, SHMCONF_HEAD_FILE);
-    if (!rc)
-        rc = head_map(&made, file.fd, page.seq, instance);
-    region_file_close(&file);
-    if (rc) {
-        head_close(&made);
-        return rc;
-    }
     head_close(head);
     *head = made;
     return 0;

@@ -38,25 +38,17 @@ struct region_entry {
 
 /* ---- file.c: files that appear complete ------------------------------------------------------ */
 
-struct region_file {
-    int fd;
-    int directory;
-    char temporary[32]; /* "" for an unnamed file */
-};
-
 enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 
 /* Sets mode and group, if they differ, whatever the umask and the predecessor's. 0 or -errno. */
 int region_set_access(const struct region *region, int fd, enum region_kind kind);
 
-/* An empty file without a (lasting) name, already with its mode. 0 or -errno. */
-int region_file_create(struct region *region, int directory, enum region_kind kind,
-                       struct region_file *file);
-/* Gives the complete file its name, over an existing one. 0 or -errno. */
-int region_file_name(struct region *region, struct region_file *file, const char *name);
-/* Closes, and removes what has no lasting name. */
-void region_file_close(struct region_file *file);
-int region_write_all(int fd, const void *bytes, size_t size);
+/*
+ * Writes a file completely and then gives it its name, over whatever has that name. Returns an open
+ * descriptor or -errno, and nothing is left behind then.
+ */
+int region_file_write(struct region *region, int directory, enum region_kind kind, const char *name,
+                      const void *bytes, size_t size);
 
 /* ---- directory.c: the three levels below the root -------------------------------------------- */
 

@@ -96,21 +96,10 @@ static char *image_make(uint64_t instance, uint64_t generation, uint64_t fetched
     return file;
 }
 
-/* Reserves the space, where the file system can: a full disk then fails before a byte is written.
- */
-static int reserve(int fd, size_t size)
-{
-    if (fallocate(fd, 0, 0, (off_t)size) == 0)
-        return 0;
-    /* Not available (EPERM is what sandboxes say): writing every byte is enough. */
-    return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
-}
-
 int version_write(struct region_version **version, struct region *region, int directory,
                   uint64_t instance, uint64_t generation, uint64_t fetched_ns,
                   const struct region_content *content)
 {
-    struct region_file file;
     char name[SHMCONF_VERSION_FILE_SIZE];
     if (content->size > INT32_MAX / 2)
         return -EFBIG; /* offsets are 32 bits */
@@ -120,21 +109,15 @@ int version_write(struct region_version **version, struct region *region, int di
     int rc = version_make(version, image);
     if (rc)
         return rc;
-
-    rc = region_file_create(region, directory, REGION_VERSION, &file);
-    if (!rc) {
-        size_t size = (*version)->file_size;
-        shmconf_version_file(name, generation);
-        rc = reserve(file.fd, size);
-        if (!rc)
-            rc = region_write_all(file.fd, image, size);
-        if (!rc)
-            rc = region_file_name(region, &file, name);
-        region_file_close(&file);
-    }
-    if (rc)
+    shmconf_version_file(name, generation);
+    int fd =
+        region_file_write(region, directory, REGION_VERSION, name, image, (*version)->file_size);
+    if (fd < 0) {
         region_version_drop(*version);
-    return rc;
+        return fd;
+    }
+    close(fd);
+    return 0;
 }
 
 static bool slice_fits(const char *file, uint64_t total, uint32_t offset, uint32_t size)

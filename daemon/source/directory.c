@@ -2,17 +2,19 @@
 /*
  * When is a file complete? A rename puts it there whole. A program that writes in place closes it
  * in the end, but may do so several times (shells do, once per line): so a file is read when its
- * signature has not changed for a while after a close, and for longer where no close was seen
- * (a file system without inotify, a program that keeps the file open).
+ * signature has not changed for a while after a close. Where a write was seen and no close, the
+ * program has it open and may just be slow: that takes longer. Where nothing was seen (a file
+ * system without inotify) only the look each second decides.
+ *
+ * Nothing is read before all events have been taken in: one of them may tell of a write that has
+ * begun since.
  */
 #include "source/directory.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,135 +24,32 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "log/log.h"
-#include "source/file.h"
-
-enum { INTERVAL_S = 1 };
+#include "source/files.h"
 
 static const uint64_t quiet_after_close = 100 * NS_PER_MS;
-static const uint64_t quiet_while_open = NS_PER_S;
+static const uint64_t quiet_unseen = NS_PER_S;
+static const uint64_t quiet_while_open = 5 * NS_PER_S;
 
 static const uint32_t watched = IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM |
                                 IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
 
 struct directory_source {
     struct loop *loop;
-    struct configurations *configurations;
+    struct source_files files;
     char *path;
-    int directory; /* -1 while it is gone */
     dev_t device;
     ino_t inode;
     int inotify; /* -1: not available, the look each second does alone */
     int watch;
-    struct source_file *first;
-    void *tree; /* of search.h: the same files by name */
     struct loop_op events;
     struct loop_timer tick;   /* each second */
     struct loop_timer settle; /* the earliest `due` */
     char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool has_lost_events; /* its queue was full */
     bool is_stopping;
     void (*closed)(void *context);
     void *context;
 };
-
-static int compare_files(const void *a, const void *b)
-{
-    const struct source_file *x = a;
-    const struct source_file *y = b;
-    return strcmp(x->name, y->name);
-}
-
-static struct source_file *find(struct directory_source *source, char *name)
-{
-    struct source_file key = {.name = name};
-    struct source_file **found = tfind(&key, &source->tree, compare_files);
-    return found ? *found : NULL;
-}
-
-static bool exists(const struct directory_source *source, const char *name)
-{
-    struct stat status;
-    return source->directory >= 0 && fstatat(source->directory, name, &status, 0) == 0;
-}
-
-/* Logs why a file is ignored, the first time. */
-static void ignore(struct source_file *file, const char *why, const char *other)
-{
-    if (!file->is_told)
-        log_subject(LOG_LEVEL_WARN, file->name, "ignored: %s%s", why, other);
-    file->is_told = true;
-}
-
-/*
- * Takes the configuration that the file's name says. Two files can say the same one: the first has
- * it for as long as it is there.
- */
-static void claim(struct directory_source *source, struct source_file *file)
-{
-    struct error error = {0};
-    struct configuration *configuration =
-        configurations_find(source->configurations, &file->parsed.name);
-    for (struct source_file *other = configuration ? source->first : NULL; other;
-         other = other->next) {
-        if (other->configuration != configuration)
-            continue;
-        if (exists(source, other->name)) {
-            ignore(file, "the same configuration stands in ", other->name);
-            return;
-        }
-        other->configuration = NULL;
-        other->due = 0;
-    }
-    if (!configuration && configurations_add(source->configurations, &file->parsed.name, INTERVAL_S,
-                                             &configuration, &error) != 0)
-        ignore(file, error.message, "");
-    file->configuration = configuration;
-}
-
-/* Takes up a new file; NULL if it is of no interest. */
-static struct source_file *add(struct directory_source *source, const char *name)
-{
-    struct file_name parsed;
-    const char *why = "";
-    enum file_name_kind kind = file_name_parse(&parsed, name, &why);
-    if (kind == FILE_NAME_OTHER)
-        return NULL;
-    struct source_file *file = calloc(1, sizeof *file);
-    char *copy = strdup(name);
-    if (file)
-        file->name = copy;
-    if (!file || !copy || !tsearch(file, &source->tree, compare_files)) {
-        free(file);
-        free(copy);
-        return NULL;
-    }
-    file->next = source->first;
-    source->first = file;
-    file->parsed = parsed;
-    file->is_mistake = kind == FILE_NAME_MISTAKE;
-    if (file->is_mistake)
-        ignore(file, why, "");
-    else
-        claim(source, file);
-    return file;
-}
-
-/* Forgets files that were ignored and are gone; takes up those whose twin is gone. */
-static void review_ignored(struct directory_source *source)
-{
-    for (struct source_file **at = &source->first; *at;) {
-        struct source_file *file = *at;
-        if (!file->configuration && !exists(source, file->name)) {
-            *at = file->next;
-            tdelete(file, &source->tree, compare_files);
-            free(file->name);
-            free(file);
-            continue;
-        }
-        if (!file->configuration && !file->is_mistake)
-            claim(source, file);
-        at = &file->next;
-    }
-}
 
 static void on_settled(struct loop *loop, struct loop_timer *timer);
 
@@ -158,7 +57,7 @@ static void on_settled(struct loop *loop, struct loop_timer *timer);
 static void arm_settle(struct directory_source *source)
 {
     uint64_t first = 0;
-    for (struct source_file *file = source->first; file; file = file->next)
+    for (struct source_file *file = source->files.first; file; file = file->next)
         if (file->due && (!first || file->due < first))
             first = file->due;
     if (first && !source->is_stopping)
@@ -170,9 +69,18 @@ static void arm_settle(struct directory_source *source)
 static struct file_signature look(const struct directory_source *source, const char *name)
 {
     struct stat status;
-    if (source->directory < 0 || fstatat(source->directory, name, &status, 0) != 0)
+    if (source->files.directory < 0 || fstatat(source->files.directory, name, &status, 0) != 0)
         return (struct file_signature){0};
     return file_signature_of(&status);
+}
+
+/* Was it written so short a time ago that its writer may still be at it? */
+static bool is_recent(const struct file_signature *signature)
+{
+    uint64_t modified =
+        (uint64_t)signature->modified.tv_sec * NS_PER_S + (uint64_t)signature->modified.tv_nsec;
+    uint64_t now = clock_realtime_ns();
+    return now >= modified && now - modified < quiet_after_close;
 }
 
 /* Reads the file once its signature has stayed as it is now for `quiet`. */
@@ -182,28 +90,30 @@ static void read_later(struct directory_source *source, struct source_file *file
     file->due = clock_monotonic_ns() + quiet;
 }
 
-static void read_now(struct directory_source *source, struct source_file *file)
+static void drain_events(struct directory_source *source);
+
+/* Reads the files that are due and that have stayed as they were when that was set. */
+static void read_due(struct directory_source *source)
 {
-    file->due = 0;
-    if (!source_file_read(file, source->directory))
-        read_later(source, file, quiet_after_close);
+    drain_events(source);
+    uint64_t now = clock_monotonic_ns();
+    for (struct source_file *file = source->files.first; file; file = file->next) {
+        if (!file->due || file->due > now)
+            continue;
+        struct file_signature signature = look(source, file->name);
+        file->due = 0;
+        if (!file_signature_equal(&signature, &file->pending) ||
+            !source_file_read(file, source->files.directory))
+            read_later(source, file, quiet_after_close);
+    }
+    arm_settle(source);
 }
 
 static void on_settled(struct loop *loop, struct loop_timer *timer)
 {
-    struct directory_source *source =
-        (struct directory_source *)((char *)timer - offsetof(struct directory_source, settle));
-    uint64_t now = loop_now(loop);
-    for (struct source_file *file = source->first; file; file = file->next) {
-        if (!file->due || file->due > now)
-            continue;
-        struct file_signature signature = look(source, file->name);
-        if (file_signature_equal(&signature, &file->pending))
-            read_now(source, file);
-        else
-            read_later(source, file, quiet_after_close);
-    }
-    arm_settle(source);
+    (void)loop;
+    read_due(
+        (struct directory_source *)((char *)timer - offsetof(struct directory_source, settle)));
 }
 
 /* A look at one file: has it changed since it was read? */
@@ -212,62 +122,24 @@ static void check_file(struct directory_source *source, struct source_file *file
     if (!file->configuration || file->due)
         return;
     struct file_signature signature = look(source, file->name);
-    if (!file_signature_equal(&signature, &file->current)) {
-        if (quiet == 0)
-            read_now(source, file);
-        else
-            read_later(source, file, quiet);
-    } else if (file->is_bad) {
+    if (!file->is_read || !file_signature_equal(&signature, &file->current))
+        read_later(source, file, quiet == 0 && is_recent(&signature) ? quiet_after_close : quiet);
+    else if (file->is_bad)
         configuration_fail(file->configuration, &file->error, 0);
-    } else {
+    else
         configuration_unchanged(file->configuration);
-    }
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Takes up the files that are new, in the order of their names so that every start is the same. */
-static void add_new(struct directory_source *source)
-{
-    char **names = NULL;
-    size_t count = 0;
-    cleanup_close int fd = openat(source->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    if (!stream)
-        return;
-    fd = -1; /* the stream's now */
-    for (struct dirent *entry; (entry = readdir(stream));) {
-        if (!strchr(entry->d_name, ':') || find(source, entry->d_name))
-            continue;
-        char **more = realloc(names, (count + 1) * sizeof *names);
-        char *name = more ? strdup(entry->d_name) : NULL;
-        names = more ? more : names;
-        if (!name)
-            break;
-        names[count++] = name;
-    }
-    closedir(stream);
-    if (count)
-        qsort(names, count, sizeof *names, compare_names);
-    for (size_t i = 0; i < count; i++) {
-        add(source, names[i]);
-        free(names[i]);
-    }
-    free(names);
 }
 
 /* Looks at every file that is there or was. */
 static void scan(struct directory_source *source, uint64_t quiet)
 {
-    if (source->directory >= 0)
-        add_new(source);
-    review_ignored(source);
-    for (struct source_file *file = source->first; file; file = file->next)
+    drain_events(source);
+    if (source->files.directory >= 0)
+        source_files_add_new(&source->files);
+    source_files_review(&source->files);
+    for (struct source_file *file = source->files.first; file; file = file->next)
         check_file(source, file, quiet);
-    arm_settle(source);
+    read_due(source);
 }
 
 /* Opens the directory at the path, if it is another one than before, and watches it. */
@@ -277,64 +149,86 @@ static int follow_path(struct directory_source *source, struct error *error)
     cleanup_close int fd = open(source->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) != 0) {
         int code = errno;
-        if (source->directory >= 0)
-            close(steal_fd(&source->directory));
+        if (source->files.directory >= 0)
+            close(steal_fd(&source->files.directory));
         return error_system(error, code, source->path, "cannot open the local directory");
     }
-    if (source->directory >= 0 && status.st_dev == source->device && status.st_ino == source->inode)
+    if (source->files.directory >= 0 && status.st_dev == source->device &&
+        status.st_ino == source->inode)
         return 0;
-    if (source->directory >= 0)
-        close(source->directory);
-    source->directory = steal_fd(&fd);
+    if (source->files.directory >= 0)
+        close(source->files.directory);
+    source->files.directory = steal_fd(&fd);
     source->device = status.st_dev;
     source->inode = status.st_ino;
     if (source->inotify >= 0) {
         if (source->watch >= 0)
             inotify_rm_watch(source->inotify, source->watch);
         source->watch = inotify_add_watch(source->inotify, source->path, watched);
+        if (source->watch < 0)
+            log_warn("no inotify for %s (%s): looking at it each second", source->path,
+                     strerror(errno));
     }
     return 1;
 }
 
-static void on_tick(struct loop *loop, struct loop_timer *timer)
+/* Looks at the path and at every file; says so when the directory went or came. */
+static void check_all(struct directory_source *source, uint64_t quiet)
 {
-    struct directory_source *source =
-        (struct directory_source *)((char *)timer - offsetof(struct directory_source, tick));
-    bool was_there = source->directory >= 0;
+    bool was_there = source->files.directory >= 0;
     struct error error = {0};
     int rc = follow_path(source, &error);
     if (rc < 0 && was_there)
         log_error_object(LOG_LEVEL_ERROR, &error);
     if (rc == 1)
         log_info("following the directory %s", source->path);
-    configurations_check_root(source->configurations);
-    scan(source, quiet_while_open);
+    configurations_check_root(source->files.configurations);
+    scan(source, quiet);
+}
+
+static void on_tick(struct loop *loop, struct loop_timer *timer)
+{
+    struct directory_source *source =
+        (struct directory_source *)((char *)timer - offsetof(struct directory_source, tick));
+    check_all(source, quiet_unseen);
     if (!source->is_stopping)
-        loop_timer_start(loop, timer, loop_now(loop) + INTERVAL_S * NS_PER_S, on_tick);
+        loop_timer_start(loop, timer, loop_now(loop) + SOURCE_FILE_INTERVAL_S * NS_PER_S, on_tick);
 }
 
 static void on_event(struct directory_source *source, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW) {
         log_info("the kernel lost file events: looking at every file");
-        scan(source, quiet_after_close);
+        source->has_lost_events = true;
         return;
     }
     if (event->wd != source->watch || event->len == 0 || !strchr(event->name, ':'))
         return;
     char name[NAME_MAX + 1];
     snprintf(name, sizeof name, "%s", event->name);
-    struct source_file *file = find(source, name);
+    struct source_file *file = source_files_find(&source->files, name);
     if (!file && !(event->mask & (IN_DELETE | IN_MOVED_FROM)))
-        file = add(source, name);
+        file = source_files_add(&source->files, name);
     if (!file || !file->configuration)
         return;
     if (event->mask & IN_MOVED_TO)
-        read_now(source, file);
+        read_later(source, file, 0);
     else if (event->mask & (IN_MODIFY | IN_CREATE))
         read_later(source, file, quiet_while_open);
     else
         read_later(source, file, quiet_after_close);
+}
+
+static void drain_events(struct directory_source *source)
+{
+    ssize_t got;
+    while (source->inotify >= 0 &&
+           (got = read(source->inotify, source->buffer, sizeof source->buffer)) > 0)
+        for (char *at = source->buffer; at < source->buffer + got;) {
+            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
+            on_event(source, event);
+            at += sizeof *event + event->len;
+        }
 }
 
 static void on_readable(struct loop *loop, struct loop_op *op, int result)
@@ -345,16 +239,24 @@ static void on_readable(struct loop *loop, struct loop_op *op, int result)
         source->closed(source->context);
         return;
     }
-    ssize_t got;
-    while ((got = read(source->inotify, source->buffer, sizeof source->buffer)) > 0)
-        for (char *at = source->buffer; at < source->buffer + got;) {
-            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-            on_event(source, event);
-            at += sizeof *event + event->len;
-        }
-    arm_settle(source);
+    read_due(source);
+    if (source->has_lost_events) {
+        source->has_lost_events = false;
+        scan(source, quiet_after_close);
+    }
     if (result >= 0)
         loop_poll(loop, op, source->inotify, POLLIN, on_readable);
+}
+
+/* At the start everything is read before anybody is served; a file just written takes 100 ms. */
+static void settle_now(struct directory_source *source)
+{
+    for (int turn = 0; turn < 10 && source->settle.position; turn++) {
+        uint64_t now = clock_monotonic_ns();
+        if (source->settle.deadline > now)
+            poll(NULL, 0, (int)((source->settle.deadline - now) / NS_PER_MS) + 1);
+        read_due(source);
+    }
 }
 
 int directory_source_open(struct directory_source **out, struct loop *loop,
@@ -369,9 +271,9 @@ int directory_source_open(struct directory_source **out, struct loop *loop,
         return error_system(error, ENOMEM, path, "cannot follow the local directory");
     }
     source->loop = loop;
-    source->configurations = configurations;
+    source->files.configurations = configurations;
     source->path = copy;
-    source->directory = -1;
+    source->files.directory = -1;
     source->watch = -1;
     source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (source->inotify < 0)
@@ -382,18 +284,18 @@ int directory_source_open(struct directory_source **out, struct loop *loop,
         return rc;
     }
     scan(source, 0);
+    settle_now(source);
     if (source->inotify >= 0)
         loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
-    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + INTERVAL_S * NS_PER_S, on_tick);
+    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + SOURCE_FILE_INTERVAL_S * NS_PER_S,
+                     on_tick);
     *out = source;
     return 0;
 }
 
 void directory_source_check(struct directory_source *source)
 {
-    follow_path(source, NULL);
-    configurations_check_root(source->configurations);
-    scan(source, quiet_after_close);
+    check_all(source, quiet_after_close);
 }
 
 void directory_source_stop(struct directory_source *source, void (*closed)(void *context),
@@ -414,19 +316,13 @@ void directory_source_close(struct directory_source *source)
 {
     if (!source)
         return;
-    while (source->first) {
-        struct source_file *file = source->first;
-        source->first = file->next;
-        tdelete(file, &source->tree, compare_files);
-        free(file->name);
-        free(file);
-    }
+    source_files_free(&source->files);
     if (source->inotify >= 0) {
         loop_forget(source->loop, source->inotify);
         close(source->inotify);
     }
-    if (source->directory >= 0)
-        close(source->directory);
+    if (source->files.directory >= 0)
+        close(source->files.directory);
     free(source->path);
     free(source);
 }

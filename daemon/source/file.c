@@ -87,34 +87,11 @@ static void deliver(struct source_file *file, const char *text, size_t size, uin
         file->current.size = -1; /* no file's: the next look tries again */
 }
 
-bool source_file_read(struct source_file *file, int directory)
+/* Reads `size` bytes of the open file and publishes them, unless it changes meanwhile. */
+static bool read_and_deliver(struct source_file *file, int fd, size_t size, uint64_t started_ns)
 {
-    uint64_t started_ns = clock_monotonic_ns();
-    struct stat before;
-    struct stat after;
     struct error error;
-    /* O_NONBLOCK: opening a FIFO would block. */
-    cleanup_close int fd =
-        directory < 0 ? -1 : openat(directory, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &before) != 0) {
-        int code = directory < 0 ? ENOENT : errno;
-        if (code == ENOENT)
-            error_set(&error, code, file->name, "is gone");
-        else
-            error_system(&error, code, file->name, "cannot be read");
-        file->current = (struct file_signature){0};
-        bad(file, &error);
-        return true;
-    }
-    struct file_signature signature = file_signature_of(&before);
-    if (!S_ISREG(before.st_mode) || before.st_size > FILE_SIZE_MAX) {
-        error_set(&error, EINVAL, file->name,
-                  S_ISREG(before.st_mode) ? "is larger than 16 MiB" : "is not a regular file");
-        file->current = signature;
-        bad(file, &error);
-        return true;
-    }
-    size_t size = (size_t)before.st_size;
+    struct stat after;
     cleanup_free char *text = malloc(size + 1);
     if (!text) {
         error_system(&error, ENOMEM, file->name, "cannot be read");
@@ -123,17 +100,59 @@ bool source_file_read(struct source_file *file, int directory)
     }
     /* One byte more than it should have: a file that grows shows. */
     ssize_t got = read_up_to(fd, text, size + 1);
-    if (got >= 0 && (size_t)got == size && fstat(fd, &after) == 0) {
-        struct file_signature now = file_signature_of(&after);
-        if (file_signature_equal(&signature, &now)) {
-            file->current = signature;
-            deliver(file, text, size, started_ns);
-            return true;
-        }
+    if (got < 0) {
+        error_system(&error, (int)-got, file->name, "cannot be read");
+        bad(file, &error);
+        return true;
     }
-    if (got >= 0)
+    if ((size_t)got != size || fstat(fd, &after) != 0)
         return false;
-    error_system(&error, (int)-got, file->name, "cannot be read");
+    struct file_signature now = file_signature_of(&after);
+    if (!file_signature_equal(&file->pending, &now))
+        return false;
+    file->current = now;
+    deliver(file, text, size, started_ns);
+    return true;
+}
+
+/* Why it cannot even be opened. False: descriptors ran out, as in a rush of clients, and will be
+ * back. */
+static bool report_unopened(struct source_file *file, int code)
+{
+    enum { SHORTAGES_MAX = 20 };
+    struct error error;
+    if ((code == EMFILE || code == ENFILE) && ++file->shortages < SHORTAGES_MAX)
+        return false;
+    if (code == ENOENT)
+        error_set(&error, code, file->name, "is gone");
+    else
+        error_system(&error, code, file->name, "cannot be read");
+    file->current = (struct file_signature){0};
     bad(file, &error);
     return true;
+}
+
+bool source_file_read(struct source_file *file, int directory)
+{
+    uint64_t started_ns = clock_monotonic_ns();
+    struct stat status;
+    struct error error;
+    /* O_NONBLOCK: opening a FIFO would block. */
+    cleanup_close int fd =
+        directory < 0 ? -1 : openat(directory, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file->is_read = true;
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return report_unopened(file, directory < 0 ? ENOENT : errno);
+    file->shortages = 0;
+    struct file_signature signature = file_signature_of(&status);
+    if (!file_signature_equal(&signature, &file->pending))
+        return false;
+    if (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX) {
+        error_set(&error, EINVAL, file->name,
+                  S_ISREG(status.st_mode) ? "is larger than 16 MiB" : "is not a regular file");
+        file->current = signature;
+        bad(file, &error);
+        return true;
+    }
+    return read_and_deliver(file, fd, (size_t)status.st_size, started_ns);
 }

@@ -30,6 +30,8 @@ struct source_file {
     struct configuration *configuration; /* NULL: ignored */
     bool is_mistake;                     /* the name cannot be understood */
     bool is_told;                        /* it was logged that the file is ignored */
+    bool is_read;                        /* at least once */
+    unsigned shortages;                  /* attempts in a row for which descriptors ran out */
     bool is_bad;                         /* what was read last cannot be published */
     struct error error;                  /* why */
     struct file_signature current;       /* what was read last */
@@ -41,8 +43,8 @@ struct file_signature file_signature_of(const struct stat *status);
 bool file_signature_equal(const struct file_signature *a, const struct file_signature *b);
 
 /*
- * Reads and publishes the file, or reports why not. Returns false if it changed meanwhile, and is
- * to be tried again.
+ * Reads and publishes the file, or reports why not. Returns false if it is no longer as `pending`
+ * says or changes meanwhile, and is to be tried again.
  */
 bool source_file_read(struct source_file *file, int directory);
 

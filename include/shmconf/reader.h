@@ -171,8 +171,11 @@ SHMCONF_API int shmconf_look(struct shmconf_reader *reader)
     struct stat status;
     reader->looked_ns = shmconf_ticks_ns();
     int directory = shmconf_walk(reader->place);
-    if (directory < 0)
+    if (directory < 0) {
+        if (!reader->head)
+            reader->error = directory;
         return directory;
+    }
     int fd =
         shmconf_open_file(reader->place, directory, SHMCONF_HEAD_FILE, SHMCONF_HEAD_SIZE, &status);
     int rc = fd < 0 ? fd : 0;
@@ -183,6 +186,8 @@ SHMCONF_API int shmconf_look(struct shmconf_reader *reader)
     }
     if (rc != 1)
         close(directory);
+    if (rc < 0 && !reader->head)
+        reader->error = rc;
     return rc;
 }
 
@@ -271,10 +276,8 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
 SHMCONF_API_COLD void shmconf_refresh(struct shmconf_reader *reader)
 {
     int saved = errno;
-    if (!reader->head && shmconf_may_look(reader)) {
-        int rc = shmconf_look(reader);
-        reader->error = rc < 0 ? rc : 0;
-    }
+    if (!reader->head && shmconf_may_look(reader))
+        shmconf_look(reader);
     if (reader->head)
         reader->error = shmconf_follow(reader);
     errno = saved;

@@ -20,7 +20,7 @@ static const char *sha256_text(const void *bytes, size_t size)
     static char text[65];
     uint8_t digest[32];
     shmconf_sha256(bytes, size, digest);
-    for (unsigned i = 0; i < sizeof digest; i++)
+    for (size_t i = 0; i < sizeof digest; i++)
         snprintf(text + 2 * i, 3, "%02x", (unsigned)digest[i]);
     return text;
 }

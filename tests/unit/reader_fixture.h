@@ -34,23 +34,29 @@ static inline struct whole_path in_root(const struct fixture *f, const char *pat
     return whole;
 }
 
+/* Where take_away puts something. */
+static inline struct whole_path away_from(const struct fixture *f, const char *path)
+{
+    struct whole_path whole = in_root(f, path);
+    size_t size = strlen(whole.text);
+    snprintf(whole.text + size, sizeof whole.text - size, ".away");
+    return whole;
+}
+
 /* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Moves something out of the way; put_back removes what stands in its place meanwhile. */
 static inline void take_away(struct fixture *f, const char *path)
 {
-    struct whole_path from = in_root(f, path), to = from;
-    strcat(to.text, ".away");
-    CHECK_INT(0, rename(from.text, to.text));
+    CHECK_INT(0, rename(in_root(f, path).text, away_from(f, path).text));
 }
 
 static inline void put_back(struct fixture *f, const char *path)
 {
-    struct whole_path to = in_root(f, path), from = to;
-    strcat(from.text, ".away");
+    struct whole_path to = in_root(f, path);
     if (unlink(to.text) != 0 && errno == EISDIR)
         rmdir(to.text);
-    CHECK_INT(0, rename(from.text, to.text));
+    CHECK_INT(0, rename(away_from(f, path).text, to.text));
 }
 
 /* The bytes of a small file; returns its size. */
@@ -132,6 +138,12 @@ static inline void reader_expect(struct shmconf_reader *reader, const char *text
     CHECK_INT(error, shmconf_error(reader));
 }
 
+/* As if the time between two looks at the path were over. */
+static inline void reader_may_look(struct shmconf_reader *reader)
+{
+    reader->looked_ns = 0;
+}
+
 /* Looks until `text` comes, which takes as long as looks at the path are apart. */
 static inline void reader_reaches(struct shmconf_reader *reader, const char *text)
 {
@@ -162,11 +174,16 @@ static inline void newcomer_expects(const char *text, int error)
     reader_close(&reader);
 }
 
+/* One case that only root can try; tests/run counts it as a skip. */
 static inline bool skipped_unless_root(const char *what)
 {
     if (geteuid() == 0)
         return false;
-    printf("not root, so not tried: %s\n", what);
+    const char *path = getenv("SHMCONF_SKIP_LOG");
+    FILE *log = path ? fopen(path, "a") : NULL;
+    fprintf(log ? log : stdout, "%s: %s: only root can\n", program_invocation_short_name, what);
+    if (log)
+        fclose(log);
     return true;
 }
 
