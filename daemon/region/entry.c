@@ -26,16 +26,20 @@ static void take_status(struct shmconf_record *record, const struct shmconf_reco
  * Replaces the head: the old one says MOVED first, so that whoever has it mapped goes on looking at
  * the path even if we die before the rename. Nothing is ever stored in it again.
  */
-static int replace_head(struct region_entry *entry, int directory, uint64_t instance)
+static int replace_head(struct region_entry *entry, int directory, uint64_t instance,
+                        const struct shmconf_record *record)
 {
     if (entry->head.map) {
-        struct shmconf_record moved = entry->record;
-        moved.state |= SHMCONF_MOVED;
-        if (head_store(&entry->head, &moved) == 0)
+        /* With the generation that it has: if the new head cannot be made, nothing was published.
+           The flag stays in our record, and nothing is stored until there is a new head. */
+        entry->record.state |= SHMCONF_MOVED;
+        if (head_store(&entry->head, &entry->record) == 0)
             head_wake(&entry->head);
     }
-    return head_create(&entry->head, entry->region, directory, &entry->name, instance,
-                       &entry->record);
+    int rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
+    if (rc == 0)
+        entry->record = *record;
+    return rc;
 }
 
 /* A predecessor on an earlier boot synced nothing to the disk. */
@@ -65,8 +69,9 @@ static void take_over(struct region_entry *entry, int directory)
         head_close(&entry->head);
         memset(&entry->record, 0, sizeof entry->record);
     } else if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
-        entry->record.state &= ~(uint32_t)SHMCONF_MOVED;
-        replace_head(entry, directory, entry->head.instance);
+        struct shmconf_record record = entry->record;
+        record.state &= ~(uint32_t)SHMCONF_MOVED;
+        replace_head(entry, directory, entry->head.instance, &record);
     }
 }
 
@@ -154,8 +159,7 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
                    const struct region_content *content, const struct shmconf_record *status)
 {
     struct region_version *version = NULL;
-    struct shmconf_record previous = entry->record;
-    struct shmconf_record record = {.generation = previous.generation + 1,
+    struct shmconf_record record = {.generation = entry->record.generation + 1,
                                     .state = SHMCONF_LIVE,
                                     .payload_size = (uint32_t)content->size};
     uint64_t instance = entry->head.instance ? entry->head.instance : head_new_instance();
@@ -164,15 +168,16 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
                            record.fetched_ns, content);
     if (rc)
         return rc;
-    entry->record = record;
-    if (has_head && head_store(&entry->head, &record) == 0) {
+    bool is_moved = entry->record.state & SHMCONF_MOVED;
+    if (has_head && !is_moved && head_store(&entry->head, &record) == 0) {
+        entry->record = record;
         head_wake(&entry->head);
         if (record.generation > 2)
             remove_version(directory, record.generation - 2);
     } else {
-        rc = replace_head(entry, directory, instance);
+        rc = replace_head(entry, directory, instance, &record);
         if (rc) {
-            entry->record = previous;
+            remove_version(directory, record.generation);
             region_version_drop(version);
             return rc;
         }
@@ -210,7 +215,7 @@ int region_entry_status(struct region_entry *entry, const struct shmconf_record 
                         struct error *error)
 {
     take_status(&entry->record, status);
-    if (!entry->head.map)
+    if (!entry->head.map || (entry->record.state & SHMCONF_MOVED))
         return 0;
     if (head_store(&entry->head, &entry->record) == 0)
         return 0;
@@ -239,8 +244,8 @@ int region_entry_check(struct region_entry *entry, struct error *error)
     if (!entry->version)
         return 0;
     cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
-    if (directory >= 0 && head_is_in_place(entry, directory) &&
-        version_is_in_place(entry, directory))
+    if (directory >= 0 && !(entry->record.state & SHMCONF_MOVED) &&
+        head_is_in_place(entry, directory) && version_is_in_place(entry, directory))
         return 0;
     int rc = republish(entry);
     return rc ? publish_failed(entry, rc, "publish again what was removed", error) : 1;

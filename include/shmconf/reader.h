@@ -72,7 +72,8 @@ SHMCONF_API int shmconf_head_check(const struct shmconf_head *head, const struct
         return -ENOEXEC;
     if (head->major != SHMCONF_FORMAT_MAJOR)
         return -EPROTONOSUPPORT;
-    if (head->size != SHMCONF_HEAD_SIZE)
+    /* Sequence 0 is never stored; mapped, it would look like a reader's "never read". */
+    if (head->size != SHMCONF_HEAD_SIZE || shmconf_load_relaxed(&head->seq) == 0)
         return -EBADMSG;
     if (head->name_size != name->size || memcmp(head->name, name->text, name->size) != 0)
         return -ENOTUNIQ;
@@ -116,7 +117,7 @@ SHMCONF_API void shmconf_unmap_head(struct shmconf_reader *reader)
         munmap(head.out, SHMCONF_HEAD_SIZE);
     /* A program may have closed all descriptors it did not know, and got this number again. */
     if (reader->directory >= 0 && fstat(reader->directory, &status) == 0 &&
-        status.st_ino == reader->directory_inode)
+        status.st_ino == reader->directory_inode && status.st_dev == reader->directory_device)
         close(reader->directory);
     reader->head = SHMCONF_NULL;
     reader->directory = -1;
@@ -156,6 +157,7 @@ SHMCONF_API int shmconf_map_head(struct shmconf_reader *reader, int directory, i
     reader->inode = status->st_ino;
     reader->directory = directory;
     reader->directory_inode = place.st_ino;
+    reader->directory_device = place.st_dev;
     reader->flags &= ~SHMCONF_CAST(unsigned, SHMCONF_VERIFY);
     if (!shmconf_is_this_boot(head->boot_id))
         reader->flags |= SHMCONF_VERIFY;
@@ -202,13 +204,14 @@ SHMCONF_API int shmconf_switch(struct shmconf_reader *reader, const struct shmco
 {
     struct shmconf_version *version = SHMCONF_NULL;
     struct stat status;
-    reader->tried_instance = reader->instance;
-    reader->tried_generation = record->generation;
-    if (fstat(reader->directory, &status) || status.st_ino != reader->directory_inode) {
+    if (fstat(reader->directory, &status) || status.st_ino != reader->directory_inode ||
+        status.st_dev != reader->directory_device) {
         shmconf_unmap_head(reader); /* the program closed our descriptor: begin anew */
         reader->looked_ns = 0;
         return -EAGAIN;
     }
+    reader->tried_instance = reader->instance;
+    reader->tried_generation = record->generation;
     int rc = shmconf_version_open(&version, reader->place, reader->directory, reader->instance,
                                   record->generation, reader->flags);
     if (rc)
@@ -254,6 +257,8 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
                 continue;
         }
         rc = shmconf_switch(reader, &record);
+        if (!reader->head && shmconf_look(reader) == 1)
+            continue;
         if (rc == -ENOENT) {
             /* A name is removed only after the second next publication, whose sequence was stored
                before and is visible behind this fence. If none is, it was not the daemon. */
@@ -275,6 +280,8 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
 /* The slow path of enter: whatever happens, the last good version stays. */
 SHMCONF_API_COLD void shmconf_refresh(struct shmconf_reader *reader)
 {
+    if (reader->depth)
+        return; /* a nested enter: the outermost one decides */
     int saved = errno;
     if (!reader->head && shmconf_may_look(reader))
         shmconf_look(reader);
@@ -338,8 +345,9 @@ SHMCONF_API const struct shmconf_version *shmconf_enter(struct shmconf_reader *r
 {
     /* Relaxed: when it is equal nothing new is read, and `version` was made by this thread behind
        an acquire of the same sequence. */
-    if (reader->depth++ == 0 && SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->seen))
+    if (SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->seen))
         shmconf_refresh(reader);
+    reader->depth++;
     return reader->version;
 }
 

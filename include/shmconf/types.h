@@ -63,6 +63,7 @@ struct shmconf_reader {
     uint64_t tried_generation;
     uint64_t looked_ns; /* when the path was last looked at, by shmconf_ticks_ns; 0: never */
     uint64_t directory_inode;
+    uint64_t directory_device;
     int directory; /* of the mapped head, for opening versions; -1: none */
     int error;
     unsigned flags;

@@ -15,7 +15,10 @@ SHMCONF_API uint64_t shmconf_deadline(long timeout_ms)
 {
     if (timeout_ms < 0)
         return ~UINT64_C(0);
-    return shmconf_ticks_ns() + SHMCONF_CAST(unsigned long, timeout_ms) * SHMCONF_NS_PER_MS;
+    uint64_t ms = SHMCONF_CAST(unsigned long, timeout_ms);
+    if (ms > ~UINT64_C(0) / 2 / SHMCONF_NS_PER_MS)
+        return ~UINT64_C(0); /* 292 years */
+    return shmconf_ticks_ns() + ms * SHMCONF_NS_PER_MS;
 }
 
 /* What is left until `deadline`, but no more than `most`; 0: it is over. */
@@ -28,8 +31,29 @@ SHMCONF_API uint64_t shmconf_rest(uint64_t deadline, uint64_t most)
 }
 
 /*
+ * The current generation could not be opened (descriptors ran out, somebody removed it): can it be
+ * now? Then the next enter opens it; it is not swapped here.
+ */
+SHMCONF_API int shmconf_heals(struct shmconf_reader *reader, uint64_t generation)
+{
+    struct shmconf_version *version = SHMCONF_NULL;
+    if (!shmconf_may_look(reader))
+        return 0;
+    reader->looked_ns = shmconf_ticks_ns();
+    int rc = shmconf_version_open(&version, reader->place, reader->directory, reader->instance,
+                                  generation, reader->flags);
+    reader->error = rc == -ENOENT ? -ESTALE : rc;
+    if (rc)
+        return 0;
+    shmconf_version_release(version);
+    reader->seen = 0;
+    return 1;
+}
+
+/*
  * Looks once: 1 when there is a version that this reader has not tried yet; 0 when not, with the
- * sequence to sleep on and the longest sleep; -errno when there is no head to sleep on.
+ * sequence to sleep on and the longest sleep; -errno when there is no head to sleep on, or a
+ * version that cannot be opened.
  */
 SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint64_t *slice)
 {
@@ -50,9 +74,13 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
             return rc;
         break;
     }
-    return (record.state & 0xffu) == SHMCONF_LIVE &&
-           (record.generation != reader->tried_generation ||
-            reader->instance != reader->tried_instance);
+    if ((record.state & 0xffu) != SHMCONF_LIVE)
+        return 0;
+    if (record.generation != reader->tried_generation || reader->instance != reader->tried_instance)
+        return 1;
+    if (record.generation == reader->generation || !reader->error)
+        return 0;
+    return shmconf_heals(reader, record.generation) ? 1 : reader->error;
 }
 
 /*
@@ -77,7 +105,7 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
             break;
         }
         if (news < 0) {
-            /* No head to sleep on: look more and more seldom, up to every 100 ms. */
+            /* Nothing to sleep on: look more and more seldom, up to every 100 ms. */
             rc = news;
             pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
         }

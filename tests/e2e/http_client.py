@@ -28,7 +28,8 @@ CONFIGURATION_PATH = "/applications/{Application}/environments/{Environment}/con
 
 
 def path_of(application, environment, configuration):
-    parts = [urllib.parse.quote(part, safe="") for part in (application, environment, configuration)]
+    parts = [urllib.parse.quote(part, safe="") for part in (application, environment,
+                                                            configuration)]
     return "/applications/{}/environments/{}/configurations/{}".format(*parts)
 
 
@@ -125,7 +126,8 @@ class Client:
 
     def read_head(self):
         while b"\r\n\r\n" not in self.buffer:
-            assert self.receive(), f"end of the connection instead of an answer, after {self.buffer!r}"
+            assert self.receive(),
+            f"end of the connection instead of an answer, after {self.buffer!r}"
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         return Answer(head)
 
@@ -148,12 +150,6 @@ class Client:
     def expect_end(self):
         """The server has closed, in order and without another byte."""
         assert not self.buffer and not self.receive(), f"more bytes: {self.buffer!r}"
-
-    def is_ended(self):
-        """Whether the connection ends here, be it with a reset; a byte more is an error."""
-        with contextlib.suppress(ConnectionError):
-            self.expect_end()
-        return True
 
     def is_open(self):
         """Whether neither a byte nor the end has come until now."""

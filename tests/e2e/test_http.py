@@ -37,8 +37,10 @@ def test_bytes_that_are_no_text_come_unchanged(client):
 
 
 @pytest.mark.parametrize("target", ["/ping", SHOP, path_of("Shop", "Prod", "Big"),
-                                    path_of("Shop", "Prod", "Broken"), path_of("Shop", "Prod", "No"),
-                                    "/", SHOP + "?flag=x", path_of("S", "P", "%").replace("%25", "%")])
+                                    path_of("Shop", "Prod", "Broken"), path_of("Shop", "Prod",
+                                                                               "No"),
+                                    "/", SHOP + "?flag=x", path_of("S", "P", "%").replace("%25",
+                                                                                          "%")])
 def test_head_is_get_without_the_body(client, target):
     get = client.ask("GET", target)
     head = client.ask("HEAD", target)
@@ -108,7 +110,8 @@ def test_unknown_configuration_is_404_and_says_so(client, target):
 
 @pytest.mark.parametrize("target", [
     "/", "//", "/Ping", "/ping/", "//ping", "/ping/x", "/applications", SHOP + "/", SHOP + "/x",
-    SHOP.replace("/Prod", "/"), SHOP.replace("/Shop", "//Shop"), SHOP.replace("Checkout", ""), "/" + SHOP,
+    SHOP.replace("/Prod", "/"), SHOP.replace("/Shop", "//Shop"), SHOP.replace("Checkout", ""),
+    "/" + SHOP,
     SHOP.replace("applications", "application"), "/x/../ping", "/%2Fping", "/" * 100, "/?/ping",
 ])
 def test_unknown_path_is_404_and_says_so(client, target):
@@ -139,7 +142,8 @@ def test_targets_that_are_no_path_are_405(shop, method, target):  # noqa: F811
         assert connection.expect(405, method, target)["Allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("method", ["get", "Get", "BREW", "GETT", "G", "M-SEARCH", "!#$%&'*+.^_`|~"])
+@pytest.mark.parametrize("method", ["get", "Get", "BREW", "GETT", "G", "M-SEARCH",
+                                    "!#$%&'*+.^_`|~"])
 def test_unknown_method_is_501_and_the_connection_stays(client, method):
     client.expect(501, method, SHOP)
     client.expect(501, method, "/nowhere")
@@ -150,7 +154,8 @@ def test_flags_are_501_for_now(client, query):
     assert "flag" in client.expect(501, "GET", f"{SHOP}?{query}").message
 
 
-@pytest.mark.parametrize("query", ["", "x", "x=flag", "flags=a", "Flag=a", "a=%", "a=/b/c", "?flag=a", "&"])
+@pytest.mark.parametrize("query", ["", "x", "x=flag", "flags=a", "Flag=a", "a=%", "a=/b/c",
+                                   "?flag=a", "&"])
 def test_other_parameters_are_ignored(client, query):
     assert client.expect(200, "GET", f"{SHOP}?{query}").body == CHECKOUT
 
@@ -161,7 +166,8 @@ def test_500_says_what_is_wrong_with_the_file(client):
 
 
 def matching(etag):
-    return [etag, "W/" + etag, f'"x", {etag}', f'"x",{etag},"y"', f'W/"x" ,\t W/{etag}', "*", f", {etag},"]
+    return [etag, "W/" + etag, f'"x", {etag}', f'"x",{etag},"y"', f'W/"x" ,\t W/{etag}', "*",
+            f", {etag},"]
 
 
 def test_if_none_match_gives_304_without_a_body(client):
@@ -242,7 +248,8 @@ def test_100_requests_in_one_write_are_answered_in_order(client):
         (405, "POST", SHOP, "Content-Length: 21"), (304, "GET", SHOP, f"If-None-Match: {etag}"),
         (400, "GET", "/applications/%/environments/%/configurations/%"), (200, "GET", "/ping"),
         (501, "GET", SHOP + "?flag=x"), (405, "PUT", "/ping", "Transfer-Encoding: chunked"),
-        (500, "GET", path_of("Shop", "Prod", "Broken")), (200, "GET", path_of("Shop", "Prod", "Binary")),
+        (500, "GET", path_of("Shop", "Prod", "Broken")), (200, "GET", path_of("Shop", "Prod",
+                                                                              "Binary")),
         (501, "FETCH", SHOP),
     ]
     bodies = {"Content-Length: 21": b"GET /smuggled HTTP/1.", "Transfer-Encoding: chunked":

@@ -50,7 +50,8 @@ def conditional(etag):
 
 def test_urllib(fresh):
     def fetch(path, etag):
-        request = urllib.request.Request(f"http://127.0.0.1:{fresh.port}{path}", headers=conditional(etag))
+        request = urllib.request.Request(f"http://127.0.0.1:{fresh.port}{path}",
+                                         headers=conditional(etag))
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 return response.status, response.headers["ETag"], response.read()
@@ -84,7 +85,8 @@ def curl(daemon, *arguments):
 
 def test_curl(fresh, tmp_path):
     (tmp_path / "etag").write_bytes(b"")
-    tagged = ["--etag-compare", "etag", "--etag-save", "etag", "-o", "body", "-w", "%{http_code} %{size_download}"]
+    tagged = ["--etag-compare", "etag", "--etag-save", "etag", "-o", "body", "-w",
+              "%{http_code} %{size_download}"]
 
     def run(path):
         ended = subprocess.run(["curl", "-sS", "--max-time", str(TIMEOUT_S), *tagged,
@@ -100,7 +102,8 @@ def test_curl(fresh, tmp_path):
 
 
 def test_curl_keeps_its_connection(fresh):
-    several = curl(fresh, SHOP, BINARY_PATH, "/ping", "/no", BIG_PATH, SHOP, "-w", "|%{num_connects}|")
+    several = curl(fresh, SHOP, BINARY_PATH, "/ping", "/no", BIG_PATH, SHOP, "-w",
+                   "|%{num_connects}|")
     assert several.startswith(CHECKOUT + b"|1|" + BINARY + b"|0|")
     assert several.endswith(BIG + b"|0|" + CHECKOUT + b"|0|")
     head = curl(fresh, "-I", SHOP)
@@ -126,13 +129,15 @@ def node(fresh):
     """`fetch` in one process of Node; the last element is how many connections it has made."""
     if not shutil.which("node"):
         pytest.skip("node is not installed")
-    with subprocess.Popen(["node", "-e", NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(["node", "-e", NODE], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
         def fetch(path, etag):
             wish = {"url": f"http://127.0.0.1:{fresh.port}{path}", "headers": conditional(etag)}
             process.stdin.write(json.dumps(wish).encode() + b"\n")
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
-            return answer["status"], answer["etag"], base64.b64decode(answer["body"]), answer["connects"]
+            return answer["status"], answer["etag"], base64.b64decode(answer["body"]),
+            answer["connects"]
         yield fetch
         process.kill()
 

@@ -31,7 +31,8 @@ def answers(host, port):
 
 
 @pytest.mark.parametrize("setting,expected", [
-    (None, {V4, V6}), ("localhost", {V4, V6}), ("127.0.0.1", {V4}), ("::1", {V6}), ("127.0.0.2", {OTHER}),
+    (None, {V4, V6}), ("localhost", {V4, V6}), ("127.0.0.1", {V4}), ("::1", {V6}), ("127.0.0.2",
+                                                                                    {OTHER}),
     ("all", {V4, V6, OTHER}), ("0.0.0.0", {V4, OTHER}), ("::", {V4, V6, OTHER}),
 ])
 def test_host_decides_which_addresses_answer(tmp_path, setting, expected):
@@ -48,7 +49,8 @@ def settings(tmp_path, **more):
             "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": str(tmp_path / "files"), **more}
 
 
-@pytest.mark.parametrize("host,setting", [(V4, "localhost"), (V6, "localhost"), (V4, V4), (V4, "all")])
+@pytest.mark.parametrize("host,setting", [(V4, "localhost"), (V6, "localhost"), (V4, V4), (V4,
+                                                                                           "all")])
 def test_port_that_is_taken_ends_it_with_5(tmp_path, host, setting):
     if not has(host):
         pytest.skip(f"no {host} here")

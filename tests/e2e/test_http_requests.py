@@ -66,9 +66,11 @@ BODIES = [
     ("Content-Length: 0", b""), ("Content-Length: 3", b"abc"), ("Content-Length: 0003", b"abc"),
     ("Content-Length: 18", b"GET / HTTP/1.1\r\n\r\n"), ("Content-Length: 65536", b"\0" * 65536),
     ("CONTENT-LENGTH:\t2 ", b"\r\n"), (CHUNKED, b"0\r\n\r\n"), (CHUNKED, b"3\r\nabc\r\n0\r\n\r\n"),
-    ("transfer-encoding:CHUNKED", b"1\r\n0\r\n0\r\n\r\n"), (CHUNKED, b"A\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
+    ("transfer-encoding:CHUNKED", b"1\r\n0\r\n0\r\n\r\n"), (CHUNKED,
+                                                            b"A\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
     (CHUNKED, b"00002\r\n\r\n\r\n000\r\n\r\n"), (CHUNKED, b'1;a="b;c"\r\nx\r\n0;last\r\n\r\n'),
-    (CHUNKED, b"0\r\nX-Trailer: 1\r\nHost: other\r\n\r\n"), (CHUNKED, b"f\r\n" + b"\xff" * 15 + b"\r\n0\r\n\r\n"),
+    (CHUNKED, b"0\r\nX-Trailer: 1\r\nHost: other\r\n\r\n"), (CHUNKED,
+                                                             b"f\r\n" + b"\xff" * 15 + b"\r\n0\r\n\r\n"),
     (CHUNKED, b"10000\r\n" + b"c" * 65536 + b"\r\n0\r\n\r\n"),
 ]
 
@@ -83,7 +85,10 @@ def test_body_is_dropped_and_the_next_request_found(shop, line, body):  # noqa: 
             assert client.answer(target=BINARY_PATH).body == BINARY
 
 
-@pytest.mark.parametrize("line,body", [row for row in BODIES if len(row[1]) < 100])
+SMALL_BODIES = [row for row in BODIES if len(row[1]) < 100]
+
+
+@pytest.mark.parametrize("line,body", SMALL_BODIES, ids=range(len(SMALL_BODIES)))
 def test_body_cut_anywhere(shop, line, body):  # noqa: F811
     whole = request("POST", SHOP, line, body=body) + request()
     with Client(shop.port) as client:
@@ -97,12 +102,27 @@ def test_body_cut_anywhere(shop, line, body):  # noqa: F811
         assert client.is_open()
 
 
+def test_body_may_come_after_the_buffer_has_moved_or_grown(shop):  # noqa: F811
+    with Client(shop.port) as client:
+        for size in [*range(1, 2200, 31), *range(2200, 16000, 1111)]:
+            padding = f"X: {'x' * size}"
+            client.send(request() + request("POST", SHOP, padding, "Content-Length: 5"))
+            assert client.answer().body == CHECKOUT
+            client.send(b"GET", b" /" + request("HEAD", SHOP, padding)[:-1])
+            assert client.answer("POST").status == 405
+            client.send(b"\n" + request())
+            assert client.answer("HEAD").status == 200
+            assert client.answer().body == CHECKOUT
+        assert client.is_open()
+
+
 def read_continue(client):
     expected = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert client.read(len(expected)) == expected
 
 
-@pytest.mark.parametrize("line,body", [("Content-Length: 3", b"abc"), (CHUNKED, b"3\r\nabc\r\n0\r\n\r\n")])
+@pytest.mark.parametrize("line,body", [("Content-Length: 3", b"abc"),
+                                       (CHUNKED, b"3\r\nabc\r\n0\r\n\r\n")], ids=range(2))
 def test_100_continue_comes_before_the_body_and_only_then(shop, line, body):  # noqa: F811
     expect = "Expect: 100-Continue"
     with Client(shop.port) as client:
@@ -116,7 +136,8 @@ def test_100_continue_comes_before_the_body_and_only_then(shop, line, body):  # 
         client.expect(405, "POST", SHOP, expect, line, body=body)
         client.expect(200, "GET", SHOP, expect)
         client.expect(200, "GET", SHOP, expect, "Content-Length: 0")
-        old = client.expect(405, "POST", SHOP, expect, "Content-Length: 3", body=b"abc", version="1.0")
+        old = client.expect(405, "POST", SHOP, expect, "Content-Length: 3", body=b"abc",
+                            version="1.0")
         assert old.closes
         client.expect_end()
 
@@ -124,7 +145,8 @@ def test_100_continue_comes_before_the_body_and_only_then(shop, line, body):  # 
 def test_curl_waits_for_100_continue(shop, tmp_path):  # noqa: F811
     (tmp_path / "body").write_bytes(b"b" * 60000)
     ended = subprocess.run(
-        ["curl", "-sSv", "--max-time", "30", "--expect100-timeout", "30", "-H", "Expect: 100-continue",
+        ["curl", "-sSv", "--max-time", "30", "--expect100-timeout", "30", "-H",
+         "Expect: 100-continue",
          "--data-binary", f"@{tmp_path}/body", "-o", "/dev/null", "-w", "%{http_code}",
          f"http://127.0.0.1:{shop.port}{SHOP}"], capture_output=True, text=True, check=True)
     assert "< HTTP/1.1 100 Continue" in ended.stderr
@@ -186,7 +208,8 @@ def test_host_may_be_missing_in_http_1_0_only(shop):  # noqa: F811
         client.expect_end()
 
 
-@pytest.mark.parametrize("line", ["Host:", "Host: a", "HOST:a:1", "host: [::1]:2772", "Host: x.example.",
+@pytest.mark.parametrize("line", ["Host:", "Host: a", "HOST:a:1", "host: [::1]:2772",
+                                  "Host: x.example.",
                                   "Host: \t127.0.0.1:2772 \t"])
 def test_any_host_will_do(shop, line):  # noqa: F811
     with Client(shop.port) as client:

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Troubles that pass: what failed once must not be lost, and nothing may be taken back. */
+#include <limits.h>
+#include <sys/resource.h>
+
+#include "reader_fixture.h"
+
+static void reader_expect_soon(struct shmconf_reader *reader, const char *text)
+{
+    uint64_t end = clock_monotonic_ns() + READER_PATIENCE_MS * NS_PER_MS;
+    for (;;) {
+        const char *now = shmconf_text(shmconf_enter(reader)).data;
+        int is_there = strcmp(now, text) == 0;
+        shmconf_leave(reader);
+        if (is_there)
+            return;
+        CHECK(clock_monotonic_ns() < end);
+        poll(NULL, 0, 5);
+    }
+}
+
+static void a_head_of_sequence_zero_is_left_for_a_good_one(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    uint32_t zero = 0;
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    file_patch(f, READER_HEAD, offsetof(struct shmconf_head, seq), &zero, sizeof zero);
+    reader_open(&reader, 0);
+    reader_expect(&reader, NULL, -EBADMSG);
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "two", "", "");
+    reader_expect_soon(&reader, "two");
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+static void closed_descriptors_lose_no_version(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    reader_open(&reader, 0);
+    CHECK_INT(0, shmconf_wait(&reader, 1000));
+    close(reader.directory);
+    reader_expect(&reader, "one", 0);
+    close(reader.directory);
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, 1000));
+    reader_expect(&reader, "two", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+/* Inode numbers repeat on other file systems. */
+static void a_program_s_descriptor_is_not_closed(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    reader_open(&reader, 0);
+    reader_expect(&reader, "one", 0);
+    int number = reader.directory;
+    int other = open("/proc/self/status", O_RDONLY);
+    CHECK(other >= 0);
+    struct stat status;
+    CHECK_INT(0, fstat(other, &status));
+    CHECK_INT(number, dup2(other, number));
+    close(other);
+    reader.directory_inode = status.st_ino; /* as if the two were equal */
+    reader_close(&reader);
+    CHECK(fcntl(number, F_GETFD) >= 0);
+    close(number);
+    region_entry_close(entry);
+}
+
+static void a_version_that_failed_for_want_of_descriptors_is_tried_again(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    struct rlimit old;
+    fixture_publish(entry, "one", "", "");
+    reader_open(&reader, 0);
+    reader_expect(&reader, "one", 0);
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, 0));
+    CHECK_INT(0, getrlimit(RLIMIT_NOFILE, &old));
+    struct rlimit none = {3, old.rlim_max};
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &none));
+    reader_expect(&reader, "one", -EMFILE);
+    CHECK_INT(-EMFILE, shmconf_wait(&reader, 150));
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &old));
+    CHECK_INT(0, shmconf_wait(&reader, READER_PATIENCE_MS));
+    reader_expect(&reader, "two", 0);
+    CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 20));
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+static void wait_says_why_a_version_cannot_be_used(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    file_patch(f, "A/B/C/v00000001", 0, "X", 1);
+    reader_open(&reader, 0);
+    CHECK_INT(0, shmconf_wait(&reader, 1000)); /* it has not been looked into yet */
+    reader_expect(&reader, NULL, -EBADMSG);
+    CHECK_INT(-EBADMSG, shmconf_wait(&reader, 20));
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, READER_PATIENCE_MS));
+    reader_expect(&reader, "two", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+static void a_very_long_time_out_does_not_wrap(struct fixture *f)
+{
+    (void)f;
+    CHECK(shmconf_deadline(LONG_MAX) > shmconf_ticks_ns() + UINT64_C(3600) * NS_PER_S);
+    CHECK(shmconf_deadline(-1) == ~UINT64_C(0));
+}
+
+/* The head cannot be replaced: what was not published is not seen, now or later. */
+static void a_failed_replacement_takes_nothing_back(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_record status = {.checked_ns = 1};
+    struct region_content content = {"two", 3, "", "", SHMCONF_OPAQUE};
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    reader_open(&reader, 0);
+    reader_expect(&reader, "one", 0);
+    CHECK_INT(0, unlink(in_root(f, READER_HEAD).text));
+    CHECK_INT(0, mkdir(in_root(f, READER_HEAD).text, 0700));
+    CHECK(region_entry_publish(entry, &content, &status, NULL) < 0);
+    reader_expect(&reader, "one", 0);
+    CHECK_INT(0, region_entry_status(entry, &status, NULL));
+    reader_expect(&reader, "one", 0);
+    CHECK_STRING("one", region_entry_version(entry)->payload);
+    CHECK_INT(0, rmdir(in_root(f, READER_HEAD).text));
+    content.payload = "three";
+    content.size = 5;
+    CHECK_INT(1, region_entry_publish(entry, &content, &status, NULL));
+    reader_expect_soon(&reader, "three");
+    CHECK_INT(0, region_entry_check(entry, NULL));
+    CHECK_INT(2, shmconf_enter(&reader)->generation);
+    shmconf_leave(&reader);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+int main(void)
+{
+    fixture_run(a_head_of_sequence_zero_is_left_for_a_good_one);
+    fixture_run(closed_descriptors_lose_no_version);
+    fixture_run(a_program_s_descriptor_is_not_closed);
+    fixture_run(a_version_that_failed_for_want_of_descriptors_is_tried_again);
+    fixture_run(wait_says_why_a_version_cannot_be_used);
+    fixture_run(a_very_long_time_out_does_not_wrap);
+    fixture_run(a_failed_replacement_takes_nothing_back);
+    return 0;
+}
