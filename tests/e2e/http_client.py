@@ -24,7 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUESTS = pathlib.Path(__file__).with_name("requests")
 PATIENCE = 30  # seconds for what comes at once unless it is broken
 
-CONFIGURATION_PATH = "/applications/{Application}/environments/{Environment}/configurations/{Configuration}"
+CONFIGURATION_PATH = ("/applications/{Application}/environments/{Environment}"
+                      "/configurations/{Configuration}")
 
 
 def path_of(application, environment, configuration):
@@ -61,7 +62,7 @@ class Answer:
         self.headers = {}
         self.body = b""
         for line in lines[1:]:
-            field = re.fullmatch(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?)", line)
+            field = re.fullmatch(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([!-~]([\t -~]*[!-~])?)", line)
             assert field, f"header line {line!r}"
             name = field[1].lower()
             assert name not in self.headers, f"{field[1]} twice"
@@ -126,8 +127,7 @@ class Client:
 
     def read_head(self):
         while b"\r\n\r\n" not in self.buffer:
-            assert self.receive(),
-            f"end of the connection instead of an answer, after {self.buffer!r}"
+            assert self.receive(), f"the connection ended after {self.buffer!r}"
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         return Answer(head)
 

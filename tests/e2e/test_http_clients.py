@@ -77,7 +77,7 @@ def test_http_client_on_one_connection(fresh):
 
 def curl(daemon, *arguments):
     base = f"http://127.0.0.1:{daemon.port}"
-    arguments = [base + argument if argument.startswith("/") else argument for argument in arguments]
+    arguments = [base + word if word.startswith("/") else word for word in arguments]
     ended = subprocess.run(["curl", "-sS", "--max-time", str(TIMEOUT_S), *arguments],
                            capture_output=True, check=True)
     return ended.stdout
@@ -164,4 +164,5 @@ def test_recorded_requests_are_those_of_these_clients():
     """So that a fixture that was spoilt by an editor is noticed."""
     for head in recorded().values():
         assert head.startswith(f"GET {SHOP} HTTP/1.1\r\n".encode()) and head.endswith(b"\r\n\r\n")
-        assert head.count(b"\n") == head.count(b"\r\n") and b"\nhost: localhost:2772\r\n" in head.lower()
+        assert head.count(b"\n") == head.count(b"\r\n")
+        assert b"\nhost: localhost:2772\r\n" in head.lower()

@@ -9,8 +9,7 @@ import pytest
 
 from daemon import wait_until
 from http_client import (BIG, CHECKOUT, SHOP, Client, begin, connections, path_of, recorded,
-                         request, serve,
-                         wait_until_gone)
+                         request, serve, wait_until_gone)
 
 CHECKOUT_REQUEST = request()
 BIG_REQUEST = request(target=path_of("Shop", "Prod", "Big"))
@@ -44,13 +43,12 @@ def assert_sleeps(daemon):
     assert processor_time(daemon) - before < 0.15
 
 
+HAS_LENGTH = request("POST", SHOP, "Content-Length: 3")
+HAS_CHUNKS = request("POST", SHOP, "Transfer-Encoding: chunked")
+WAITS = request("GET", SHOP, "Content-Length: 3", "Expect: 100-continue")
 INCOMPLETE = [
-    b"G", b"GET / HTTP/1.1\r\nHost: a\r\n", request()[:-1], b"\r\n", request("POST", SHOP,
-                                                                             "Content-Length: 3"),
-    request("POST", SHOP, "Content-Length: 3") + b"ab", request("GET", SHOP, "Content-Length: 3",
-                                                                "Expect: 100-continue"),
-    request("POST", SHOP, "Transfer-Encoding: chunked"), request("POST", SHOP,
-                                                                 "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r",
+    b"G", b"GET / HTTP/1.1\r\nHost: a\r\n", request()[:-1], b"\r\n", WAITS, HAS_LENGTH,
+    HAS_LENGTH + b"ab", HAS_CHUNKS, HAS_CHUNKS + b"3\r\nabc\r\n0\r\n\r",
 ]
 
 

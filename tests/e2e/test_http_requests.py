@@ -63,14 +63,20 @@ def test_two_recorded_requests_in_one_write(shop, name):  # noqa: F811
 
 CHUNKED = "Transfer-Encoding: chunked"
 BODIES = [
-    ("Content-Length: 0", b""), ("Content-Length: 3", b"abc"), ("Content-Length: 0003", b"abc"),
-    ("Content-Length: 18", b"GET / HTTP/1.1\r\n\r\n"), ("Content-Length: 65536", b"\0" * 65536),
-    ("CONTENT-LENGTH:\t2 ", b"\r\n"), (CHUNKED, b"0\r\n\r\n"), (CHUNKED, b"3\r\nabc\r\n0\r\n\r\n"),
-    ("transfer-encoding:CHUNKED", b"1\r\n0\r\n0\r\n\r\n"), (CHUNKED,
-                                                            b"A\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
-    (CHUNKED, b"00002\r\n\r\n\r\n000\r\n\r\n"), (CHUNKED, b'1;a="b;c"\r\nx\r\n0;last\r\n\r\n'),
-    (CHUNKED, b"0\r\nX-Trailer: 1\r\nHost: other\r\n\r\n"), (CHUNKED,
-                                                             b"f\r\n" + b"\xff" * 15 + b"\r\n0\r\n\r\n"),
+    ("Content-Length: 0", b""),
+    ("Content-Length: 3", b"abc"),
+    ("Content-Length: 0003", b"abc"),
+    ("Content-Length: 18", b"GET / HTTP/1.1\r\n\r\n"),
+    ("Content-Length: 65536", b"\0" * 65536),
+    ("CONTENT-LENGTH:\t2 ", b"\r\n"),
+    (CHUNKED, b"0\r\n\r\n"),
+    (CHUNKED, b"3\r\nabc\r\n0\r\n\r\n"),
+    ("transfer-encoding:CHUNKED", b"1\r\n0\r\n0\r\n\r\n"),
+    (CHUNKED, b"A\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
+    (CHUNKED, b"00002\r\n\r\n\r\n000\r\n\r\n"),
+    (CHUNKED, b'1;a="b;c"\r\nx\r\n0;last\r\n\r\n'),
+    (CHUNKED, b"0\r\nX-Trailer: 1\r\nHost: other\r\n\r\n"),
+    (CHUNKED, b"f\r\n" + b"\xff" * 15 + b"\r\n0\r\n\r\n"),
     (CHUNKED, b"10000\r\n" + b"c" * 65536 + b"\r\n0\r\n\r\n"),
 ]
 

@@ -374,15 +374,16 @@ def test_full_disk_keeps_the_last_version(tmp_path, backend, need_root):
 
 def test_limits_of_the_process_are_an_error_and_not_the_end(tmp_path, backend):
     """The largest file, and the number of descriptors."""
-    wrapper = ["sh", "-c", 'ulimit -f 200; ulimit -n 24; exec "$@"', "sh"]
+    wrapper = ["sh", "-c", 'ulimit -f 200; ulimit -n 128; exec "$@"', "sh"]
     with Daemon(tmp_path, backend, wrapper=wrapper) as daemon:
         daemon.put(f"{NAME}.txt", "small")
         daemon.wait_body(NAME, "small")
         daemon.put(f"{NAME}.txt", bytes(1 << 20))
         daemon.wait_log(f"{NAME}: cannot publish a version .*: File too large; the last version")
         assert daemon.get(url(NAME)).body == b"small"
-        # However many clients there are, what publishing needs is left, and a new one is answered.
-        clients = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(40)]
+        # More clients than it takes with so few: what publishing needs is left, and a new one is
+        # answered.
+        clients = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(100)]
         for i in range(20):
             daemon.put(f"A:B:p{i}.txt", "text")
         for i in range(20):
