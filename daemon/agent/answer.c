@@ -16,23 +16,26 @@ static void make_etag(char etag[ETAG_SIZE], const struct region_version *version
              version->generation);
 }
 
-/* Whether the list of an If-None-Match header has the tag, compared weakly (RFC 9110, 13.1.2). */
+/*
+ * Whether the list of an If-None-Match header has the tag, compared weakly (RFC 9110, 13.1.2). A
+ * tag stands in quotation marks and may hold commas.
+ */
 static bool list_has(struct http_text list, const char *etag)
 {
     const char *at = list.data;
     const char *end = at + list.size;
     size_t size = strlen(etag);
     while (at < end) {
-        while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
-            at++;
-        if (at < end && *at == '*')
+        if (*at == '*')
             return true;
-        if (end - at >= 2 && memcmp(at, "W/", 2) == 0)
-            at += 2;
+        if (*at != '"') { /* white space, a comma, W/ */
+            at++;
+            continue;
+        }
         if ((size_t)(end - at) >= size && memcmp(at, etag, size) == 0)
             return true;
-        const char *comma = at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
-        at = comma ? comma : end;
+        const char *close = memchr(at + 1, '"', (size_t)(end - at - 1));
+        at = close ? close + 1 : end;
     }
     return false;
 }
@@ -85,6 +88,12 @@ void answer_version(struct http_exchange *exchange, struct region_version *versi
         .release = drop_version,
         .owner = region_version_hold(version)};
     http_respond(exchange, &response);
+}
+
+void answer_not_allowed(struct http_exchange *exchange)
+{
+    http_respond_message(exchange, 405, "Allow: GET, HEAD\r\n",
+                         "Method not allowed; GET and HEAD are");
 }
 
 void answer_not_found(struct http_exchange *exchange, const char *message)

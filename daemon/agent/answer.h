@@ -9,6 +9,9 @@
 /* 200 with the version's bytes, or 304 when the client has them. */
 void answer_version(struct http_exchange *exchange, struct region_version *version);
 
+/* 405 for whatever is neither GET nor HEAD. */
+void answer_not_allowed(struct http_exchange *exchange);
+
 /* 404 in the form of AWS's agent. */
 void answer_not_found(struct http_exchange *exchange, const char *message);
 

@@ -74,6 +74,10 @@ void routes_handle(void *context, struct http_exchange *exchange)
         http_respond_message(exchange, 501, NULL, "Unknown method; GET and HEAD are supported");
         return;
     }
+    if (request->method == HTTP_OTHER && request->path.data[0] != '/') {
+        answer_not_allowed(exchange); /* OPTIONS *, CONNECT host:port */
+        return;
+    }
     if (path_split(&path, request->path))
         for (size_t i = 0; i < sizeof table / sizeof table[0] && !route; i++)
             if (route_matches(&table[i], &path))
@@ -81,8 +85,7 @@ void routes_handle(void *context, struct http_exchange *exchange)
     if (!route)
         answer_not_found(exchange, "Unrecognized or malformed path");
     else if (request->method != HTTP_GET && request->method != HTTP_HEAD)
-        http_respond_message(exchange, 405, "Allow: GET, HEAD\r\n",
-                             "Method not allowed; GET and HEAD are");
+        answer_not_allowed(exchange);
     else
         route->get(context, exchange, &path);
 }

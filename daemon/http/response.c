@@ -104,7 +104,9 @@ static char *put_head(char *out, struct http_server *server, const struct http_r
         out = put_text(out, response->content_type);
         out = put_text(out, "\r\n");
     }
-    if (response->status != 204) {
+    /* RFC 9110 forbids it with 204 and allows it with 304, where Node's fetch takes it for a body
+       that is to come and never uses the connection again. */
+    if (response->status != 204 && response->status != 304) {
         out = put_text(out, "Content-Length: ");
         out = put_number(out, response->body_size);
         out = put_text(out, "\r\n");

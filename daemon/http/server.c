@@ -11,8 +11,8 @@
 #include "http/connection.h"
 
 enum {
-    DESCRIPTOR_RESERVE = 64, /* for everything but connections */
-    OVERRUN_MAX = 32,        /* connections over the limit that a burst may bring in */
+    OVERRUN_MAX = 128, /* connections over the limit that a burst may bring in: a full ring */
+    DESCRIPTOR_RESERVE = 192, /* for these and for everything but connections */
 };
 
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)

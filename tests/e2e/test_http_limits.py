@@ -231,9 +231,7 @@ def test_silent_clients_give_way_as_well(crowded):
 
 
 @pytest.mark.parametrize("count", [30, 100])
-def test_too_many_wait_while_all_are_busy(crowded, count, request):  # noqa: F811
-    if count > 32 and crowded.running_backend() == "io_uring":
-        request.applymarker(pytest.mark.xfail(reason="those over the limit by 32 are reset"))
+def test_too_many_wait_while_all_are_busy(crowded, count):  # noqa: F811
     busy = [begin(crowded.port, CHECKOUT_REQUEST[:-2]) for _ in range(8)]
     wait_until(lambda: connections(crowded) == 8)
     waiting = [begin(crowded.port, CHECKOUT_REQUEST) for _ in range(count)]

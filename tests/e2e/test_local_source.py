@@ -176,6 +176,11 @@ def test_file_that_cannot_be_read(open_path, backend):
     with Daemon(open_path, backend, uid=uid, root=own / "region", start=False) as daemon:
         files = daemon.files
 
+        def link(name, target):
+            """Made aside, so that its name is there whole at once, as a renamed file's is."""
+            (files / ".link").symlink_to(target)
+            (files / ".link").rename(files / name)
+
         def make(when):
             (files / f"A:{when}:Secret.txt").write_text("secret")
             (files / f"A:{when}:Secret.txt").chmod(0)
@@ -183,9 +188,9 @@ def test_file_that_cannot_be_read(open_path, backend):
                 big.truncate(16 * MIB + 1)
             os.mkfifo(files / f"A:{when}:Fifo.txt")
             (files / f"A:{when}:Directory.txt").mkdir()
-            (files / f"A:{when}:Dangling.txt").symlink_to(f"missing-{when}")
+            link(f"A:{when}:Dangling.txt", f"missing-{when}")
             (files / f"target-{when}").write_text("through a link")
-            (files / f"A:{when}:Link.txt").symlink_to(f"target-{when}")
+            link(f"A:{when}:Link.txt", f"target-{when}")
 
         make("Start")
         daemon.start()
