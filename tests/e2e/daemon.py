@@ -285,8 +285,9 @@ class Reader:
 
     def __init__(self, root, name, env=None, uid=None, gid=None, groups=(), flags=()):
         variables = {"SHMCONF_DIR": root, **(env or {})}
+        command = [program("region_reader", uid is not None), *flags, name]
         self.process = subprocess.Popen(
-            [program("region_reader", uid is not None), *flags, name], env=clean_environment(**variables),
+            command, env=clean_environment(**variables),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
             **other_user(uid, gid, groups))
 

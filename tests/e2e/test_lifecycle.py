@@ -447,7 +447,8 @@ def test_stopped_and_continued(tmp_path, backend):
         wait_until(lambda: "(stopped)" in Path(f"/proc/{daemon.pid}/status").read_text())
         daemon.put(f"{NAME}.txt", "after")
         assert reader("enter")["text"] == "before"
-        assert reader("fresh", 10, 50)["rc"] == -errno.ETIMEDOUT
+        wait_until(lambda: reader("status")["age_ns"] > 50e6)
+        assert reader("fresh", 10, 20)["rc"] == -errno.ETIMEDOUT
         with slow_request(daemon, NAME) as client:  # the kernel takes it
             daemon.send(signal.SIGCONT)
             assert read_all(client).startswith(b"HTTP/1.1 200")

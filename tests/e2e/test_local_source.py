@@ -30,7 +30,8 @@ def test_extension_says_content_type(tmp_path, backend):
         "none": ("Shop:Types:none", "\x00\xff bytes", "application/octet-stream"),
         "ion": ("Shop:Types:ion.application%ion%type=AWS.AppConfig.FeatureFlags", "x",
                 "application/ion;type=AWS.AppConfig.FeatureFlags"),
-        "api": ("Shop:Types:api.application%vnd.api+json", "{not checked", "application/vnd.api+json"),
+        "api": ("Shop:Types:api.application%vnd.api+json", "{not checked",
+                "application/vnd.api+json"),
         "two.dots": ("Shop:Types:two.dots.json", "[]", "application/json"),
     }
     with Daemon(tmp_path, backend) as daemon:
@@ -176,21 +177,21 @@ def test_file_that_cannot_be_read(open_path, backend):
     with Daemon(open_path, backend, uid=uid, root=own / "region", start=False) as daemon:
         files = daemon.files
 
-        def link(name, target):
-            """Made aside, so that its name is there whole at once, as a renamed file's is."""
-            (files / ".link").symlink_to(target)
-            (files / ".link").rename(files / name)
+        def aside(name, make):
+            """What gets its name by a rename is looked at without a pause."""
+            make(files / ".aside")
+            (files / ".aside").rename(files / name)
 
         def make(when):
             (files / f"A:{when}:Secret.txt").write_text("secret")
             (files / f"A:{when}:Secret.txt").chmod(0)
             with open(files / f"A:{when}:Big.txt", "wb") as big:
                 big.truncate(16 * MIB + 1)
-            os.mkfifo(files / f"A:{when}:Fifo.txt")
-            (files / f"A:{when}:Directory.txt").mkdir()
-            link(f"A:{when}:Dangling.txt", f"missing-{when}")
+            aside(f"A:{when}:Fifo.txt", os.mkfifo)
+            aside(f"A:{when}:Directory.txt", os.mkdir)
+            aside(f"A:{when}:Dangling.txt", lambda path: path.symlink_to(f"missing-{when}"))
             (files / f"target-{when}").write_text("through a link")
-            link(f"A:{when}:Link.txt", f"target-{when}")
+            aside(f"A:{when}:Link.txt", lambda path: path.symlink_to(f"target-{when}"))
 
         make("Start")
         daemon.start()

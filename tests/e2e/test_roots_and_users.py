@@ -204,7 +204,8 @@ def test_root_of_somebody_else_is_refused(open_path, uid, bits):
     ended = run(env=settings_of(root, open_path), uid=uid)
     assert ended.returncode == 4, ended.stderr
     assert ended.stderr.count("FATAL") == 1
-    assert f"FATAL {root}: belongs to uid {OTHER}, and this daemon runs as uid {uid}" in ended.stderr
+    assert f"FATAL {root}: belongs to uid {OTHER}, and this daemon runs as uid {uid}" \
+        in ended.stderr
     assert "SHMCONF_DIR" in ended.stderr
     assert list(root.iterdir()) == [] and mode(root) == bits
 

@@ -51,7 +51,8 @@ def test_help_version_and_reference():
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Usage: shmconfd")
     assert all(len(line) <= 100 for line in ended.stdout.splitlines())
-    for word in ("--local-development-directory", "--http-port", "Exit status", "SHMCONF_LOG_LEVEL"):
+    for word in ("--local-development-directory", "--http-port", "Exit status",
+                 "SHMCONF_LOG_LEVEL"):
         assert word in ended.stdout
     ended = run("--version")
     assert (ended.returncode, ended.stderr) == (0, "")
