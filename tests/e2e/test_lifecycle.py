@@ -273,7 +273,8 @@ def test_removed_or_truncated_files_are_published_again(tmp_path, backend):
         "A:B:HeadEmpty": lambda name: os.truncate(place(tmp_path / "region", name) / "head", 0),
         "A:B:HeadShort": lambda name: os.truncate(place(tmp_path / "region", name) / "head", 100),
         "A:B:VersionGone": lambda name: current(name).unlink(),
-        "A:B:VersionShort": lambda name: os.truncate(current(name), 50),
+        "A:B:VersionShort": lambda name: (current(name).chmod(0o600),
+                                          os.truncate(current(name), 50)),
         "A:B:HeadIsDirectory": lambda name: (
             (place(tmp_path / "region", name) / "head").rename(tmp_path / "away"),
             (place(tmp_path / "region", name) / "head").mkdir())[0],
