@@ -213,8 +213,10 @@ static void on_event(struct directory_source *source, const struct inotify_event
         return;
     if (event->mask & IN_MOVED_TO)
         read_later(source, file, 0);
-    else if (event->mask & (IN_MODIFY | IN_CREATE))
+    else if (event->mask & IN_MODIFY)
         read_later(source, file, quiet_while_open);
+    else if (event->mask & IN_CREATE)
+        read_later(source, file, quiet_unseen); /* a link or a directory brings nothing else */
     else
         read_later(source, file, quiet_after_close);
 }
