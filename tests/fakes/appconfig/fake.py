@@ -155,7 +155,11 @@ class Token:
 
 
 class Clock:
-    """Monotonic and wall time, which tests can move on."""
+    """What intervals and ages are measured by, which tests can move on, and the time of day.
+
+    The two are apart, so that the client's clock agrees with the service's however far a test
+    moves on; to disagree is what Fake.skew_s is for.
+    """
 
     def __init__(self):
         self.moved_s = 0.0
@@ -164,7 +168,7 @@ class Clock:
         return time.monotonic() + self.moved_s
 
     def wall(self):
-        return time.time() + self.moved_s
+        return time.time()
 
     def advance(self, seconds):
         self.moved_s += seconds
