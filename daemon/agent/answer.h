@@ -3,16 +3,21 @@
 #ifndef SHMCONFD_AGENT_ANSWER_H
 #define SHMCONFD_AGENT_ANSWER_H
 
+#include "agent/flags.h"
 #include "configuration/configuration.h"
 #include "http/server.h"
 
 /* 200 with the version's bytes, or 304 when the client has them. */
 void answer_version(struct http_exchange *exchange, struct region_version *version);
 
+/* The same with the flags only: one flag's own value, or an object of several. */
+void answer_flags(struct http_exchange *exchange, struct region_version *version,
+                  struct flags *flags);
+
 /* 404 in the form of AWS's agent. */
 void answer_not_found(struct http_exchange *exchange, const char *message);
 
-/* Nothing was published yet: the reason of the last check. */
+/* Nothing was published yet: the reason of the last check, with the status that fits it. */
 void answer_unavailable(struct http_exchange *exchange, const struct configuration *configuration);
 
 #endif

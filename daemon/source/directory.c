@@ -33,6 +33,7 @@ static const uint32_t watched = IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MO
                                 IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
 
 struct directory_source {
+    struct source base;
     struct loop *loop;
     struct configurations *configurations;
     char *path;
@@ -218,7 +219,7 @@ static void check_file(struct directory_source *source, struct source_file *file
         else
             read_later(source, file, quiet);
     } else if (file->is_bad) {
-        configuration_fail(file->configuration, &file->error, 0);
+        configuration_fail(file->configuration, &file->error, NULL);
     } else {
         configuration_unchanged(file->configuration);
     }
@@ -357,48 +358,26 @@ static void on_readable(struct loop *loop, struct loop_op *op, int result)
         loop_poll(loop, op, source->inotify, POLLIN, on_readable);
 }
 
-int directory_source_open(struct directory_source **out, struct loop *loop,
-                          struct configurations *configurations, const char *path,
-                          struct error *error)
+static enum source_wanted want(struct source *base, const struct shmconf_name *name,
+                               struct source_waiter *waiter, struct error *error)
 {
-    struct directory_source *source = calloc(1, sizeof *source);
-    char *copy = strdup(path);
-    if (!source || !copy) {
-        free(source);
-        free(copy);
-        return error_system(error, ENOMEM, path, "cannot follow the local directory");
-    }
-    source->loop = loop;
-    source->configurations = configurations;
-    source->path = copy;
-    source->directory = -1;
-    source->watch = -1;
-    source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (source->inotify < 0)
-        log_warn("no inotify (%s): looking at the local directory each second", strerror(errno));
-    int rc = follow_path(source, error);
-    if (rc < 0) {
-        directory_source_close(source);
-        return rc;
-    }
-    scan(source, 0);
-    if (source->inotify >= 0)
-        loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
-    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + INTERVAL_S * NS_PER_S, on_tick);
-    *out = source;
-    return 0;
+    const struct directory_source *source = (struct directory_source *)base;
+    (void)waiter;
+    (void)error;
+    return configurations_find(source->configurations, name) ? SOURCE_KNOWN : SOURCE_UNKNOWN;
 }
 
-void directory_source_check(struct directory_source *source)
+static void check(struct source *base)
 {
+    struct directory_source *source = (struct directory_source *)base;
     follow_path(source, NULL);
     configurations_check_root(source->configurations);
     scan(source, quiet_after_close);
 }
 
-void directory_source_stop(struct directory_source *source, void (*closed)(void *context),
-                           void *context)
+static void stop(struct source *base, void (*closed)(void *context), void *context)
 {
+    struct directory_source *source = (struct directory_source *)base;
     source->is_stopping = true;
     source->closed = closed;
     source->context = context;
@@ -410,10 +389,9 @@ void directory_source_stop(struct directory_source *source, void (*closed)(void 
         closed(context);
 }
 
-void directory_source_close(struct directory_source *source)
+static void close_source(struct source *base)
 {
-    if (!source)
-        return;
+    struct directory_source *source = (struct directory_source *)base;
     while (source->first) {
         struct source_file *file = source->first;
         source->first = file->next;
@@ -429,4 +407,38 @@ void directory_source_close(struct directory_source *source)
         close(source->directory);
     free(source->path);
     free(source);
+}
+
+int directory_source_open(struct source **out, struct loop *loop,
+                          struct configurations *configurations, const char *path,
+                          struct error *error)
+{
+    static const struct source_kind kind = {want, check, stop, close_source};
+    struct directory_source *source = calloc(1, sizeof *source);
+    char *copy = strdup(path);
+    if (!source || !copy) {
+        free(source);
+        free(copy);
+        return error_system(error, ENOMEM, path, "cannot follow the local directory");
+    }
+    source->base.kind = &kind;
+    source->loop = loop;
+    source->configurations = configurations;
+    source->path = copy;
+    source->directory = -1;
+    source->watch = -1;
+    source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (source->inotify < 0)
+        log_warn("no inotify (%s): looking at the local directory each second", strerror(errno));
+    int rc = follow_path(source, error);
+    if (rc < 0) {
+        close_source(&source->base);
+        return rc;
+    }
+    scan(source, 0);
+    if (source->inotify >= 0)
+        loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
+    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + INTERVAL_S * NS_PER_S, on_tick);
+    *out = &source->base;
+    return 0;
 }
