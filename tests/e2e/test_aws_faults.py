@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever AppConfig or the network does: the last good version stays, and calls stay few."""
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("botocore")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
+from daemon import Reader, url, wait_until  # noqa: E402
+from fake_daemon import NAME, aws, get_all, make_aws, message  # noqa: E402,F401
+
+ONE = '{"limit": 1}'
+TWO = '{"limit": 2}'
+FREEZES = int(os.environ.get("SHMCONF_TEST_FREEZES", "20"))
+
+
+def wait_served(daemon, wanted, text):
+    """Waits until each of the configurations is served with this text."""
+    wait_until(lambda: all(one.status == 200 and one.text == text
+                           for one in get_all(daemon, list(wanted))), every=0.1)
+
+
+def names(count):
+    return [f"Shop:Prod:C{i}" for i in range(count)]
+
+
+# ---- Before there is a version --------------------------------------------------------------------
+
+
+# What the service may answer: HTTP status on 2772 that it becomes.
+ANSWERS = {"denied": (403,), "expired_credentials": (403,), "bad_request": (400,),
+           "no_application": (404,), "no_environment": (404,), "no_profile": (404,),
+           "no_deployment": (404,), "throttled": (429, 502, 503), "throttled_text": (429, 502, 503),
+           "internal": (500, 502), "internal_empty": (500, 502), "bad_gateway": (502,),
+           "unavailable": (502, 503), "gateway_timeout": (502, 504)}
+
+
+@pytest.mark.parametrize("operation", ["start", "get"])
+def test_a_failed_first_fetch_says_why_and_is_tried_again(aws, operation):
+    """One configuration per kind of answer, all at once."""
+    cases = dict(zip(names(len(ANSWERS)), ANSWERS))
+    for name, error in cases.items():
+        aws.fake.put(name, ONE)
+        aws.fake.fault(name=name, operation=operation, error=error, times=2)
+    with aws.daemon() as daemon:
+        for response, (name, error) in zip([daemon.get(url(name)) for name in cases],
+                                           cases.items()):
+            assert response.status in ANSWERS[error], (error, response)
+            message(response)
+            calls = aws.fake.calls(name)
+            assert (calls.starts, calls.gets) == (1, 0 if operation == "start" else 1), error
+        wait_served(daemon, cases, ONE)
+        for name in cases:
+            calls = aws.fake.calls(name)
+            assert calls.received == 1 and calls.starts <= 3 and calls.gets <= 3
+            assert (calls.starts if operation == "start" else calls.gets) == 3
+
+
+def test_requests_for_what_is_missing_cost_few_calls_until_it_is_there(aws):
+    with aws.daemon() as daemon:
+        began = time.monotonic()
+        answers = get_all(daemon, [NAME] * 1000)
+        elapsed = time.monotonic() - began
+        assert {one.status for one in answers} == {404}
+        calls = aws.fake.calls()
+        assert calls.gets == 0 and calls.starts <= 2 + elapsed
+        aws.fake.put(NAME, ONE)
+        daemon.wait_body(NAME, ONE)
+    calls = aws.fake.calls()
+    assert (calls.gets, calls.received) == (1, 1) and calls.starts <= 6
+
+
+def test_it_may_start_before_the_service_is_there(aws):
+    aws.fake.put(NAME, ONE)
+    aws.fake.down()
+    with aws.daemon(SHMCONF_PREFETCH_LIST=NAME) as daemon:
+        response = daemon.get(url(NAME))
+        assert response.status in (502, 503, 504)
+        message(response)
+        aws.fake.up()
+        daemon.wait_body(NAME, ONE)
+    assert aws.fake.calls().received == 1
+
+
+def test_no_answer_in_time_is_a_timeout(aws):
+    aws.fake.put(NAME, ONE)
+    stalled = aws.fake.fault(stall="request")
+    with aws.daemon(SHMCONF_REQUEST_TIMEOUT="300ms") as daemon:
+        began = time.monotonic()
+        response = daemon.get(url(NAME))
+        assert response.status == 504, response
+        assert 0.25 < time.monotonic() - began < 5
+        message(response)
+        stalled.release()
+        daemon.wait_body(NAME, ONE)
+    assert aws.fake.calls().received == 1
+
+
+GARBAGE = [b"", b"{", b"[]", b"{}", b'"text"', b"null", b"<html>", b"\xff\xfe\x00", b"{" * 70000,
+           b'{"InitialConfigurationToken":5}', b'{"InitialConfigurationToken":null}',
+           b'{"InitialConfigurationToken":""}', b'{"InitialConfigurationToken":"a b"}',
+           b'{"InitialConfigurationToken":"a\\u0000b"}', b'{"InitialConfigurationToken":"a\\r\\nX: y"}',
+           b'{"InitialConfigurationToken":"' + b"x" * 8193 + b'"}',
+           b'{"initialconfigurationtoken":"abc"}', b'{"InitialConfigurationToken":"abc"',
+           b'{"InitialConfigurationToken":"' + b"x" * (2 << 20) + b'"}']
+
+
+def test_garbage_for_a_session_is_a_failed_fetch(aws):
+    cases = dict(zip(names(len(GARBAGE)), GARBAGE))
+    for name, body in cases.items():
+        aws.fake.put(name, ONE)
+        aws.fake.fault(name=name, operation="start", body_is=body)
+    with aws.daemon() as daemon:
+        for response, body in zip(get_all(daemon, list(cases), threads=1), GARBAGE):
+            assert response.status in (500, 502), (body[:60], response)
+            message(response)
+        wait_served(daemon, cases, ONE)
+        for name, body in cases.items():
+            assert aws.fake.calls(name).gets == 1, body[:60]
+
+
+def headers(**more):
+    good = {"Content-Type": "application/json", "Next-Poll-Interval-In-Seconds": "60",
+            "Next-Poll-Configuration-Token": "abc"}
+    return {**good, **more}
+
+
+@pytest.mark.parametrize("case", [
+    {"headers": {"Content-Type": "application/json"}},
+    {"headers": headers(**{"Next-Poll-Configuration-Token": ""})},
+    {"headers": headers(**{"Next-Poll-Configuration-Token": "a b"})},
+    {"headers": headers(**{"Next-Poll-Configuration-Token": "x" * 8193})},
+    {"headers": headers(Location="/elsewhere"), "status": 302}])
+def test_content_without_a_usable_token_is_not_taken(aws, case):
+    aws.fake.put(NAME, TWO)
+    aws.fake.fault(operation="get", **{"status": 200, "body": ONE, **case})
+    with aws.daemon() as daemon:
+        response = daemon.get(url(NAME))
+        assert response.status in (500, 502), response
+        daemon.wait_body(NAME, TWO)
+        assert daemon.get(url(NAME)).headers["Configuration-Version"] == "1"
+
+
+@pytest.mark.parametrize("interval", [None, "", "abc", "-1", "0", "1e9", "99999999999999999999",
+                                      "4294967297"])
+def test_a_strange_interval_is_no_reason_to_poll_more_often(aws, interval):
+    more = {"Next-Poll-Interval-In-Seconds": interval} if interval is not None else {}
+    given = headers(**more)
+    if interval is None:
+        del given["Next-Poll-Interval-In-Seconds"]
+    aws.fake.put(NAME, ONE)
+    aws.fake.fault(operation="get", status=200, body=TWO, headers=given)
+    with aws.daemon() as daemon:
+        assert daemon.get(url(NAME)).text == TWO
+        with Reader(daemon.root, NAME) as reader:
+            health = reader("status")
+            assert health["next_ns"] >= health["checked_ns"] + 44 * 10**9
+        time.sleep(0.3)
+    assert aws.fake.calls().gets == 1
+
+
+STAGES = [{"reset_at": "request"}, {"reset_at": "request", "lost": True}, {"reset_at": "head"},
+          {"reset_at": "headers"}, {"reset_at": "body"}, {"cut": 0}, {"cut": 5},
+          {"cut": 5, "chunked": 4}, {"reset_at": "body", "chunked": 100}, {"raw": b"nonsense\r\n\r\n"},
+          {"raw": b""}, {"raw": b"HTTP/1.1 200 OK\r\n"}, {"raw": b"HTTP/1.1 20"}, {"raw": b"\0" * 5000},
+          {"raw": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nx"},
+          {"raw": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400000},
+          {"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}]
+
+
+@pytest.mark.parametrize("operation", ["start", "get"])
+def test_a_broken_connection_is_a_failed_fetch_at_each_stage(aws, operation):
+    body = "x" * 3000
+    cases = dict(zip(names(len(STAGES)), STAGES))
+    for name, fault in cases.items():
+        aws.fake.put(name, body, content_type="text/plain")
+        aws.fake.fault(name=name, operation=operation, **fault)
+    with aws.daemon() as daemon:
+        for response in get_all(daemon, list(cases)):
+            assert response.status in (200, 502, 504), response
+            assert response.status != 200 or response.text == body
+        wait_served(daemon, cases, body)
+        for name, fault in cases.items():
+            calls = aws.fake.calls(name)
+            assert calls.starts <= 3 and calls.gets <= 3 and calls.received <= 2, (fault, calls)
+
+
+def test_connections_that_are_reset_at_once_are_tried_again(aws):
+    aws.fake.put(NAME, ONE)
+    fault = aws.fake.fault(reset_at="accept", times=2)
+    with aws.daemon() as daemon:
+        daemon.wait_body(NAME, ONE)
+    assert fault.hits == 2 and aws.fake.calls().received == 1
+
+
+@pytest.mark.parametrize("fault", [{}, {"chunked": 1 << 16}])
+def test_an_oversized_answer_is_refused_and_not_kept(aws, fault):
+    aws.fake.put(NAME, ONE)
+    aws.fake.fault(operation="get", body_is=b"x" * (17 << 20), times=1, **fault)
+    with aws.daemon() as daemon:
+        response = daemon.get(url(NAME))
+        assert response.status in (500, 502), response
+        message(response)
+        assert daemon.status_field("VmHWM") < 80 << 10
+        daemon.wait_body(NAME, ONE)
+
+
+# ---- With a version -------------------------------------------------------------------------------
+
+
+def test_without_the_service_the_last_version_is_served_and_the_status_says_so(aws):
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        with Reader(daemon.root, NAME) as reader:
+            assert reader("enter")["text"] == ONE
+            aws.fake.down()
+            wait_until(lambda: reader("status")["failures"] >= 2)
+            health = reader("status")
+            assert health["error"] != 0 and health["age_ns"] > 10**9
+            assert reader("enter")["text"] == ONE
+            assert daemon.get(url(NAME)).text == ONE
+            aws.fake.put(NAME, TWO)
+            aws.fake.up()
+            reader.wait_text(TWO)
+            wait_until(lambda: reader("status")["failures"] == 0)
+            assert reader("status")["error"] == 0
+        daemon.wait_body(NAME, TWO)
+
+
+def test_repeated_failures_back_off_and_stay_visible(aws):
+    errors = {"internal": 500, "throttled": 429, "denied": 403, "no_deployment": 404}
+    cases = dict(zip(names(len(errors)), errors.items()))
+    for name in cases:
+        aws.fake.put(name, ONE)
+    with aws.quick(SHMCONF_PREFETCH_LIST=",".join(cases)) as daemon:
+        wait_served(daemon, cases, ONE)
+        for name, (error, _) in cases.items():
+            aws.fake.fault(name=name, error=error, times=None)
+        before = {name: aws.fake.calls(name) for name in cases}
+        readers = {name: Reader(daemon.root, name) for name in cases}
+        began = time.monotonic()
+        for name, (error, status) in cases.items():
+            wait_until(lambda: readers[name]("status")["failures"] >= 3)
+            elapsed = time.monotonic() - began
+            assert readers[name]("status")["http_status"] == status
+            assert readers[name]("enter")["text"] == ONE
+            calls = aws.fake.calls(name)
+            # at least 0.8 s and 1.6 s lie between them
+            failed = calls.starts + calls.gets - before[name].starts - before[name].gets
+            assert 3 <= failed <= 5 and elapsed >= 2, (error, failed, elapsed)
+        wait_served(daemon, cases, ONE)
+        aws.fake.clear_faults()
+        for name, reader in readers.items():
+            aws.fake.put(name, TWO)
+            reader.wait_text(TWO)
+            reader.close()
+            assert aws.fake.calls(name).starts <= 5
+
+
+def test_a_cut_update_is_never_published(aws):
+    """Every byte that anybody sees belongs to one whole version."""
+    versions = [f"{i} " + "abcdefgh"[i] * 200000 for i in range(4)]
+    aws.fake.put(NAME, versions[0], content_type="text/plain")
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, versions[0])
+        for text, fault in zip(versions[1:], [{"cut": 100000}, {"cut": 199999, "chunked": 4096},
+                                              {"reset_at": "body"}]):
+            fault = aws.fake.fault(operation="get", **fault)
+            aws.fake.put(NAME, text, content_type="text/plain")
+
+            def look():
+                response = daemon.get(url(NAME))
+                assert response.text in versions, len(response.body)
+                return response.text == text
+            wait_until(look)
+            assert fault.hits == 1 or fault.left == 1
+            aws.fake.clear_faults()
+        assert daemon.get(url(NAME)).headers["Configuration-Version"] == "4"
+
+
+def test_too_early_is_waited_out_with_the_same_session(aws):
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        aws.fake.fault(operation="get", error="too_early", times=2)
+        before = aws.fake.calls().gets
+        aws.fake.wait_calls(lambda calls: calls.gets >= before + 3)
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)
+    assert aws.fake.calls().starts == 1
+
+
+def test_an_answer_that_was_lost_costs_one_session_and_no_version(aws):
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        aws.fake.fault(operation="get", reset_at="request", lost=True)
+        aws.fake.wait_calls(lambda calls: calls.received == 2)
+        assert daemon.get(url(NAME)).headers["Configuration-Version"] == "1"
+        assert aws.fake.calls().starts == 2
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)
+    assert aws.fake.calls().starts == 2
+
+
+def test_a_connection_that_the_service_closed_is_not_noticed(aws):
+    """Between two polls the service closes what is idle; that is no failure."""
+    aws.fake.idle_s = 0.2
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        aws.fake.wait_calls(lambda calls: calls.gets == 4)
+        with Reader(daemon.root, NAME) as reader:
+            assert reader("status")["failures"] == 0
+    calls = aws.fake.calls()
+    assert (calls.starts, calls.received) == (1, 1)
+
+
+# ---- Ends and restarts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [{"stall": "request"}, {"stall": "body"}, {"drip": (1, 0.05)}])
+@pytest.mark.parametrize("operation", ["start", "get"])
+def test_it_ends_at_once_while_a_call_is_under_way(aws, operation, fault):
+    aws.fake.put(NAME, "x" * 1000, content_type="text/plain")
+    fault = aws.fake.fault(operation=operation, **fault)
+    with aws.daemon(SHMCONF_PREFETCH_LIST=NAME, SHMCONF_REQUEST_TIMEOUT="60s") as daemon:
+        wait_until(lambda: fault.hits)
+        began = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - began < 5
+
+
+def test_a_restart_without_the_service_serves_what_there_was(aws):
+    aws.fake.put(NAME, ONE)
+    with aws.quick(SHMCONF_PREFETCH_LIST=NAME) as daemon:
+        daemon.wait_body(NAME, ONE)
+        daemon.stop()
+        aws.fake.down()
+        daemon.start()
+        response = daemon.get(url(NAME))
+        assert (response.status, response.text) == (200, ONE)
+        aws.fake.up()
+        aws.fake.wait_calls(lambda calls: calls.received == 2)
+        with Reader(daemon.root, NAME) as reader:
+            wait_until(lambda: reader("status")["failures"] == 0)
+        assert daemon.get(url(NAME)).headers["Configuration-Version"] == "1"
+        aws.fake.put(NAME, TWO)
+        assert daemon.wait_body(NAME, TWO).headers["Configuration-Version"] == "2"
+    assert aws.fake.calls().starts == 2
+
+
+# ---- Clocks and freezes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skew", [3600, -3600, 40 * 24 * 3600])
+def test_a_wrong_clock_is_put_right_by_the_service(aws, skew):
+    aws.fake.skew_s = skew
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        assert daemon.get(url(NAME)).text == ONE
+        aws.fake.wait_calls(lambda calls: calls.gets >= 3)
+    refused = aws.fake.take_breaches("skew")
+    assert len(refused) == 1
+    assert aws.fake.calls().starts == 2  # the refused one and the right one
+
+
+def test_a_clock_that_stays_wrong_is_no_storm(aws):
+    """The Date header lies: to believe it does not help."""
+    aws.fake.skew_s = 3600
+    aws.fake.date_skew_s = -7200
+    aws.fake.put(NAME, ONE)
+    with aws.daemon() as daemon:
+        response = daemon.get(url(NAME))
+        assert response.status == 403, response
+        message(response)
+        time.sleep(0.5)
+    assert 1 <= len(aws.fake.take_breaches("skew")) <= 3
+
+
+def test_one_answer_with_an_old_date_changes_nothing(aws):
+    """Such a one lies in the socket's buffer after a freeze. The service let the call in."""
+    aws.fake.put(NAME, ONE)
+    aws.fake.date_skew_s = -3600
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        aws.fake.date_skew_s = 0
+        aws.fake.wait_calls(lambda calls: calls.gets == 4)
+    assert aws.fake.calls().starts == 1
+
+
+def test_freezes_at_any_moment_are_survived(aws):
+    """SIGSTOP wherever a poll is, while the service closes idle connections, then SIGCONT."""
+    fake = aws.fake
+    fake.idle_s = 0.15
+    text = 0
+    fake.put(NAME, str(text), content_type="text/plain")
+    fake.fault(operation="get", times=None, delay=0.05, drip=(1, 0.03))  # so that polls are hit
+    with aws.quick(SHMCONF_REQUEST_TIMEOUT="1000ms") as daemon:
+        daemon.wait_body(NAME, str(text))
+        for _ in range(FREEZES):
+            time.sleep(random.uniform(0, 0.3))
+            daemon.send(signal.SIGSTOP)
+            text += 1
+            fake.put(NAME, str(text) * 5, content_type="text/plain")
+            time.sleep(0.25)
+            daemon.send(signal.SIGCONT)
+            assert daemon.get(url(NAME)).status == 200
+        daemon.wait_body(NAME, str(text) * 5)
+        with Reader(daemon.root, NAME) as reader:
+            wait_until(lambda: reader("status")["failures"] == 0)
+    calls = fake.calls()
+    assert calls.starts <= 1 + FREEZES and calls.gets <= 3 * FREEZES + 10
