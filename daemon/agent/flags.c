@@ -208,6 +208,14 @@ static bool is_known(const struct flags *flags, struct http_text name)
     return false;
 }
 
+/* As forms write it, with '+' for a space. There is room: a query is shorter than a line. */
+static long decode(char *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        out[i] = text[i] == '+' ? ' ' : text[i];
+    return http_percent_decode((struct http_text){out, size}, out, size + 1);
+}
+
 int flags_parse(struct flags *flags, struct http_text query)
 {
     static const char key[] = "flag";
@@ -221,8 +229,7 @@ int flags_parse(struct flags *flags, struct http_text query)
         const char *name_end = equals ? equals : stop;
         if ((size_t)(name_end - at) == sizeof key - 1 && memcmp(at, key, sizeof key - 1) == 0) {
             const char *value = equals ? equals + 1 : stop;
-            long size = http_percent_decode((struct http_text){value, (size_t)(stop - value)}, text,
-                                            sizeof flags->text - (size_t)(text - flags->text));
+            long size = decode(text, value, (size_t)(stop - value));
             if (size < 0)
                 return -EINVAL;
             struct http_text name = {text, (size_t)size};

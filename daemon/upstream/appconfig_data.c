@@ -77,7 +77,11 @@ static const char *find_header(const void *context, const char *name)
     return transfer_header(context, name);
 }
 
-/* A frozen or restored machine may be far off; the service's own time is what it compares with. */
+/*
+ * A restored machine may be far off; the service's own time is what it compares with. Only a
+ * refusal teaches: the answer to a call that was let in may be old itself, having waited through a
+ * freeze.
+ */
 static void learn_skew(struct appconfig_data *data, const struct transfer_answer *answer)
 {
     const char *date = transfer_header(answer->transfer, "Date");
@@ -117,9 +121,9 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     struct appconfig_raw raw = {answer->result,    answer->problem, answer->status,  answer->body,
                                 answer->body_size, find_header,     answer->transfer};
     call->transfer = NULL;
-    if (answer->result == TRANSFER_ANSWERED)
-        learn_skew(call->data, answer);
     appconfig_parse(&result, call->kind, &raw);
+    if (result.is_clock_error)
+        learn_skew(call->data, answer);
     bool is_mended =
         result.is_clock_error && !call->is_second && call->skew_s != call->data->skew_s;
     if (is_mended) {
