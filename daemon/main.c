@@ -53,5 +53,5 @@ int main(int argc, char **argv)
     else
         status = run(&settings);
     settings_free(&settings);
-    return status;
+    return (int)status;
 }

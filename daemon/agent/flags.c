@@ -212,7 +212,7 @@ static bool is_known(const struct flags *flags, struct http_text name)
 static long decode(char *out, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        out[i] = text[i] == '+' ? ' ' : text[i];
+        out[i] = (char)(text[i] == '+' ? ' ' : text[i]);
     return http_percent_decode((struct http_text){out, size}, out, size + 1);
 }
 

@@ -102,36 +102,34 @@ static int check_name(const struct shmconf_name *name, struct error *error)
     return 0;
 }
 
-static int add(struct aws_source *source, const struct shmconf_name *name, struct follow **out,
-               struct error *error)
+/* NULL: the error says why. */
+static struct follow *add(struct aws_source *source, const struct shmconf_name *name,
+                          struct error *error)
 {
     uint32_t interval_s = (uint32_t)((source->poll_interval_ns + NS_PER_S - 1) / NS_PER_S);
-    int rc = check_name(name, error);
-    if (rc)
-        return rc;
-    struct follow *follow = calloc(1, sizeof *follow);
-    if (!follow)
-        return error_system(error, ENOMEM, "", "cannot follow another configuration");
-    follow->source = source;
-    follow->name = *name;
+    struct configuration *configuration;
+    if (check_name(name, error) != 0)
+        return NULL;
     if (configurations_are_full(source->configurations))
         evict(source);
-    rc =
-        configurations_add(source->configurations, name, interval_s, &follow->configuration, error);
-    if (!rc && !tsearch(follow, &source->tree, compare_names)) {
-        configurations_remove(source->configurations, follow->configuration);
-        rc = error_system(error, ENOMEM, "", "cannot follow another configuration");
-    }
-    if (rc) {
+    if (configurations_add(source->configurations, name, interval_s, &configuration, error) != 0)
+        return NULL;
+    struct follow *follow = calloc(1, sizeof *follow);
+    if (follow)
+        follow->name = *name;
+    if (!follow || !tsearch(follow, &source->tree, compare_names)) {
         free(follow);
-        return rc;
+        configurations_remove(source->configurations, configuration);
+        error_system(error, ENOMEM, "", "cannot follow another configuration");
+        return NULL;
     }
-    schedule_init(&follow->schedule, clock_monotonic_ns(), late_by(follow->configuration),
+    follow->source = source;
+    follow->configuration = configuration;
+    schedule_init(&follow->schedule, clock_monotonic_ns(), late_by(configuration),
                   source->poll_interval_ns, seed_of(name));
     follow->next = source->first;
     source->first = follow;
-    *out = follow;
-    return 0;
+    return follow;
 }
 
 static void prefetch_one(struct aws_source *source, const char *text)
@@ -143,7 +141,9 @@ static void prefetch_one(struct aws_source *source, const char *text)
         return;
     }
     struct follow *follow = find(source, &name);
-    if (!follow && add(source, &name, &follow, &error) != 0) {
+    if (!follow)
+        follow = add(source, &name, &error);
+    if (!follow) {
         log_error_object(LOG_LEVEL_ERROR, &error);
         return;
     }
@@ -213,7 +213,9 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
     struct follow *follow = find(source, name);
     if (!follow && source->is_stopping)
         return SOURCE_UNKNOWN;
-    if (!follow && add(source, name, &follow, error) != 0)
+    if (!follow)
+        follow = add(source, name, error);
+    if (!follow)
         return SOURCE_REFUSED;
     bool has_version = configuration_version(follow->configuration) != NULL;
     bool is_overdue = schedule_is_overdue(&follow->schedule, clock_monotonic_ns());

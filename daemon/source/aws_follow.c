@@ -16,7 +16,7 @@
 #include "source/aws_internal.h"
 
 /* The service forgets tokens after 24 hours. */
-static const uint64_t token_age_max = 23 * 3600 * NS_PER_S;
+static const uint64_t token_age_max = UINT64_C(23) * 3600 * NS_PER_S;
 
 /* Answers "too early" in a row before the session is given up. */
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };

@@ -90,7 +90,7 @@ static int choose_region(struct endpoint *endpoint, const struct endpoint_inputs
             strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(value))
             return error_set(error, EINVAL, *origin,
                              "is no region code; allowed: a region code such as eu-west-1");
-        strcpy(endpoint->region, value);
+        memcpy(endpoint->region, value, strlen(value) + 1);
         return 0;
     }
     return error_set(error, EINVAL, "AWS_REGION",

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "shmconf/hash.h"
 
 enum { DIGEST = 32, BLOCK = 64, HEX = 2 * DIGEST + 1, KEY_MAX = 256 };
@@ -116,17 +115,9 @@ static int compare_parameters(const void *a, const void *b)
     return order ? order : strcmp(x + x_size, y + y_size);
 }
 
-/* The parameters in order; one without a value gets an '='. NULL: no memory. */
-static char *canonical_query(char *at, const char *query)
+/* Puts the parameters in order; one without a value gets an '='. */
+static char *join_parameters(char *at, const char **parameters, size_t count)
 {
-    cleanup_free char *copy = strdup(query);
-    cleanup_free const char **parameters = malloc((strlen(query) + 1) * sizeof *parameters);
-    size_t count = 0;
-    char *rest;
-    if (!copy || !parameters)
-        return NULL;
-    for (char *one = strtok_r(copy, "&", &rest); one; one = strtok_r(NULL, "&", &rest))
-        parameters[count++] = one;
     if (count)
         qsort(parameters, count, sizeof *parameters, compare_parameters);
     for (size_t i = 0; i < count; i++) {
@@ -139,6 +130,24 @@ static char *canonical_query(char *at, const char *query)
             *at++ = '=';
     }
     return at;
+}
+
+/* NULL: no memory. */
+static char *canonical_query(char *at, const char *query)
+{
+    char *copy = strdup(query);
+    const char **parameters = malloc((strlen(query) + 1) * sizeof *parameters);
+    size_t count = 0;
+    char *rest;
+    char *end = NULL;
+    if (copy && parameters) {
+        for (char *one = strtok_r(copy, "&", &rest); one; one = strtok_r(NULL, "&", &rest))
+            parameters[count++] = one;
+        end = join_parameters(at, parameters, count);
+    }
+    free(parameters);
+    free(copy);
+    return end;
 }
 
 static char *header(char *at, const char *name, const char *value)
@@ -156,7 +165,7 @@ static int digest_request(char out[HEX], const struct sigv4_request *request, co
                   strlen(request->host) + strlen(request->method) +
                   (request->content_type ? strlen(request->content_type) : 0) +
                   (session_token ? strlen(session_token) : 0);
-    cleanup_free char *text = malloc(room);
+    char *text = malloc(room);
     if (!text)
         return -ENOMEM;
     shmconf_sha256(request->body, request->body_size, digest);
@@ -165,8 +174,10 @@ static int digest_request(char out[HEX], const struct sigv4_request *request, co
     at = canonical_path(at, request->path);
     *at++ = '\n';
     at = canonical_query(at, request->query);
-    if (!at)
+    if (!at) {
+        free(text);
         return -ENOMEM;
+    }
     *at++ = '\n';
     at = header(at, "content-type", request->content_type);
     at = header(at, "host", request->host);
@@ -175,6 +186,7 @@ static int digest_request(char out[HEX], const struct sigv4_request *request, co
     at += sprintf(at, "\n%s\n%s", signed_headers, body);
     shmconf_sha256(text, (size_t)(at - text), digest);
     to_hex(out, digest);
+    free(text);
     return 0;
 }
 

@@ -291,10 +291,16 @@ void transfers_drop_idle(struct transfers *transfers)
 
 void transfers_stop(struct transfers *transfers, void (*closed)(void *context), void *context)
 {
-    while (transfers->waiting)
-        transfer_cancel(transfers->waiting);
-    while (transfers->running)
-        transfer_cancel(transfers->running);
+    for (struct transfer *transfer; (transfer = transfers->waiting);) {
+        transfers->waiting = transfer->next;
+        transfer_free(transfer);
+    }
+    for (struct transfer *transfer; (transfer = transfers->running);) {
+        transfers->running = transfer->next;
+        curl_multi_remove_handle(transfers->multi, transfer->easy);
+        transfer_free(transfer);
+    }
+    transfers->running_count = 0;
     transfers_end_multi(transfers);
     if (!transfers->sockets) {
         closed(context);

@@ -68,7 +68,7 @@ static void tokens_may_be_long_but_not_longer(void)
     for (size_t size = APPCONFIG_TOKEN_MAX; size <= APPCONFIG_TOKEN_MAX + 1; size++) {
         int prefix = sprintf(body, "{\"InitialConfigurationToken\":\"");
         memset(body + prefix, 'x', size);
-        strcpy(body + prefix + size, "\"}");
+        memcpy(body + prefix + size, "\"}", sizeof "\"}");
         parse(APPCONFIG_START_SESSION, 201, body, &none);
         CHECK_INT(size == APPCONFIG_TOKEN_MAX ? APPCONFIG_ANSWERED : APPCONFIG_AMBIGUOUS,
                   result.outcome);

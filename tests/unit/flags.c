@@ -114,7 +114,7 @@ static void cut_and_changed_documents_are_harmless(void)
         CHECK_INT(-EINVAL, find(json, size));
     for (size_t at = 0; at < sizeof json - 1; at++)
         for (int byte = 0; byte < 256; byte++) {
-            memcpy(changed, json, sizeof json);
+            snprintf(changed, sizeof changed, "%s", json);
             changed[at] = (char)byte;
             find(changed, sizeof json - 1);
         }
