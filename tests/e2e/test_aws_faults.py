@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever AppConfig or the network does: the last good version stays, and calls stay few."""
-import os
 import random
 import signal
 import sys
@@ -16,7 +15,6 @@ from fake_daemon import NAME, aws, get_all, make_aws, message  # noqa: E402,F401
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
-FREEZES = int(os.environ.get("SHMCONF_TEST_FREEZES", "20"))
 
 
 def wait_served(daemon, wanted, text):
@@ -198,16 +196,18 @@ def test_connections_that_are_reset_at_once_are_tried_again(aws):
     assert fault.hits == 1 and aws.fake.calls().received == 1
 
 
-@pytest.mark.parametrize("fault", [{}, {"chunked": 1 << 16}])
-def test_an_oversized_answer_is_refused_and_not_kept(aws, fault):
-    aws.fake.put(NAME, ONE)
-    aws.fake.fault(operation="get", body_is=b"x" * (17 << 20), times=1, **fault)
+def test_an_oversized_answer_is_refused_and_not_kept(aws):
+    cases = dict(zip(names(2), [{}, {"chunked": 1 << 16}]))
+    for name, fault in cases.items():
+        aws.fake.put(name, ONE)
+        aws.fake.fault(name=name, operation="get", body_is=b"x" * (17 << 20), **fault)
     with aws.daemon() as daemon:
-        response = daemon.get(url(NAME))
-        assert response.status in (500, 502), response
-        message(response)
+        for name in cases:
+            response = daemon.get(url(name))
+            assert response.status in (500, 502), response
+            message(response)
         assert daemon.status_field("VmHWM") < 80 << 10
-        daemon.wait_body(NAME, ONE)
+        wait_served(daemon, cases, ONE)
 
 
 # ---- With a version -------------------------------------------------------------------------------
@@ -254,13 +254,8 @@ def test_repeated_failures_back_off_and_stay_visible(aws):
             # at least 0.8 s lie between the two
             failed = calls.starts + calls.gets - before[name].starts - before[name].gets
             assert 2 <= failed <= 4 and elapsed >= 0.8, (error, failed, elapsed)
+            readers[name].close()
         wait_served(daemon, cases, ONE)
-        aws.fake.clear_faults()
-        for name, reader in readers.items():
-            aws.fake.put(name, TWO)
-            reader.wait_text(TWO)
-            reader.close()
-            assert aws.fake.calls(name).starts <= 5
 
 
 def test_a_cut_update_is_never_published(aws):
@@ -290,12 +285,10 @@ def test_too_early_is_waited_out_with_the_same_session(aws):
     aws.fake.put(NAME, ONE)
     with aws.quick() as daemon:
         daemon.wait_body(NAME, ONE)
-        aws.fake.fault(operation="get", error="too_early")
-        before = aws.fake.calls().gets
-        aws.fake.wait_calls(lambda calls: calls.gets >= before + 2)
+        refused = aws.fake.fault(operation="get", error="too_early")
         aws.fake.put(NAME, TWO)
         daemon.wait_body(NAME, TWO)
-    assert aws.fake.calls().starts == 1
+    assert refused.hits == 1 and aws.fake.calls().starts == 1
 
 
 def test_an_answer_that_was_lost_costs_one_session_and_no_version(aws):
@@ -317,7 +310,7 @@ def test_a_connection_that_the_service_closed_is_not_noticed(aws):
     aws.fake.put(NAME, ONE)
     with aws.quick() as daemon:
         daemon.wait_body(NAME, ONE)
-        aws.fake.wait_calls(lambda calls: calls.gets == 3)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
         with Reader(daemon.root, NAME) as reader:
             assert reader("status")["failures"] == 0
     calls = aws.fake.calls()
@@ -367,7 +360,8 @@ def test_a_wrong_clock_is_put_right_by_the_service(aws, skew):
     aws.fake.put(NAME, ONE)
     with aws.quick() as daemon:
         assert daemon.get(url(NAME)).text == ONE
-        aws.fake.wait_calls(lambda calls: calls.gets >= 2)
+        if skew == -3600:
+            aws.fake.wait_calls(lambda calls: calls.gets == 2)
     refused = aws.fake.take_breaches("skew")
     assert len(refused) == 1
     assert aws.fake.calls().starts == 2  # the refused one and the right one
@@ -392,31 +386,32 @@ def test_one_answer_with_an_old_date_changes_nothing(aws):
     aws.fake.date_skew_s = -3600
     with aws.quick() as daemon:
         daemon.wait_body(NAME, ONE)
-        aws.fake.wait_calls(lambda calls: calls.gets == 2)
         aws.fake.date_skew_s = 0
-        aws.fake.wait_calls(lambda calls: calls.gets == 4)
+        aws.fake.wait_calls(lambda calls: calls.gets == 3)
     assert aws.fake.calls().starts == 1
 
 
-def test_freezes_at_any_moment_are_survived(aws):
+def freeze(aws, times):
     """SIGSTOP wherever a poll is, while the service closes idle connections, then SIGCONT."""
     fake = aws.fake
     fake.idle_s = 0.1
-    text = 0
-    fake.put(NAME, str(text), content_type="text/plain")
+    fake.put(NAME, "0", content_type="text/plain")
     fake.fault(operation="get", times=None, delay=0.05, drip=(1, 0.02))  # so that polls are hit
     with aws.quick(SHMCONF_REQUEST_TIMEOUT="1000ms") as daemon:
-        daemon.wait_body(NAME, str(text))
-        for _ in range(FREEZES):
+        daemon.wait_body(NAME, "0")
+        for turn in range(1, times + 1):
             time.sleep(random.uniform(0, 0.2))
             daemon.send(signal.SIGSTOP)
-            text += 1
-            fake.put(NAME, str(text) * 5, content_type="text/plain")
+            fake.put(NAME, f"{turn}" * 5, content_type="text/plain")
             time.sleep(0.15)
             daemon.send(signal.SIGCONT)
             assert daemon.get(url(NAME)).status == 200
-        daemon.wait_body(NAME, str(text) * 5)
+        daemon.wait_body(NAME, f"{times}" * 5)
         with Reader(daemon.root, NAME) as reader:
             wait_until(lambda: reader("status")["failures"] == 0)
     calls = fake.calls()
-    assert calls.starts <= 1 + FREEZES and calls.gets <= 3 * FREEZES + 10
+    assert calls.starts <= 1 + times and calls.gets <= 3 * times + 10
+
+
+def test_freezes_at_any_moment_are_survived(aws):
+    freeze(aws, 20)

@@ -65,7 +65,7 @@ def test_a_private_authority_is_trusted_when_named(right, certificates):
     with right.quick(AWS_CA_BUNDLE=certificates / "ca.pem") as daemon:
         daemon.assert_backend()
         assert daemon.get(url(NAME)).text == ONE
-        right.fake.wait_calls(lambda calls: calls.gets == 3)
+        right.fake.wait_calls(lambda calls: calls.gets == 2)
         right.fake.put(NAME, "x" * (4 << 20))
         daemon.wait_body(NAME, "x" * (4 << 20))
     assert right.fake.calls().starts == 1 and right.fake.notes["handshake_failures"] == 0
