@@ -263,7 +263,7 @@ def test_permanent_credentials_have_no_session_token(aws):
 # ---- Once ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments, listed", [([NAME], None), ([], NAME), ([NAME], "Not:This:One")])
+@pytest.mark.parametrize("arguments, listed", [([NAME], None), ([], NAME), ([NAME], "Not:This:1")])
 def test_once_fetches_publishes_and_ends(aws, arguments, listed):
     """What is named behind the options, or else PREFETCH_LIST."""
     aws.fake.put(NAME, ONE)

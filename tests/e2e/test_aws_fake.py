@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fake of AppConfig Data is honest: boto3 gets along with it, and it notices every breach."""
+import email.utils
 import http.client
 import json
 import socket
@@ -63,7 +64,8 @@ def check_against_model(client, operation, response):
     """Status, members and enumerations are those that the service's model has."""
     shapes = client.meta.service_model.operation_model(operation).error_shapes
     shape = {one.name: one for one in shapes}[response["Error"]["Code"]]
-    assert response["ResponseMetadata"]["HTTPStatusCode"] == shape.metadata["error"]["httpStatusCode"]
+    status = response["ResponseMetadata"]["HTTPStatusCode"]
+    assert status == shape.metadata["error"]["httpStatusCode"]
     members = set(response) - {"Error", "ResponseMetadata"}
     assert members <= set(shape.members)
     for member in members:
@@ -141,7 +143,8 @@ def test_a_token_is_good_once_and_for_a_day(fake):
     client = make_client(fake)
     token = start(client)
     following = get(client, token)["NextPollConfigurationToken"]
-    assert problem(refused(client, lambda: get(client, token), "BadRequestException")) == "Corrupted"
+    response = refused(client, lambda: get(client, token), "BadRequestException")
+    assert problem(response) == "Corrupted"
     assert [breach.kind for breach in fake.take_breaches()] == ["token"]
     refused(client, lambda: get(client, "dW5rbm93bg=="), "BadRequestException")
     assert [breach.kind for breach in fake.take_breaches()] == ["token"]
@@ -156,7 +159,8 @@ def test_a_token_whose_answer_was_lost_is_spent_but_may_be_tried(fake):
     fake.fault(operation="get", reset_at="request", lost=True)
     with pytest.raises(Exception, match="(?i)connection"):
         get(client, token)
-    assert problem(refused(client, lambda: get(client, token), "BadRequestException")) == "Corrupted"
+    response = refused(client, lambda: get(client, token), "BadRequestException")
+    assert problem(response) == "Corrupted"
     assert fake.notes["ambiguous_reuses"] == 1 and fake.calls(NAME).billed_gets == 1
 
 
@@ -231,7 +235,7 @@ def test_clocks_may_differ_by_five_minutes(fake, skew, text):
     assert text in response["Error"]["Message"]
     assert [breach.kind for breach in fake.take_breaches()] == ["skew"]
     date = response["ResponseMetadata"]["HTTPHeaders"]["date"]
-    ahead = time.mktime(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT")) - time.mktime(time.gmtime())
+    ahead = email.utils.parsedate_to_datetime(date).timestamp() - time.time()
     assert abs(ahead - skew) < 60
 
 
@@ -335,7 +339,8 @@ def test_connections_are_counted_until_the_client_closes_them(fake):
     assert fake.breaches == []
     held += [http.client.HTTPConnection("127.0.0.1", fake.port) for _ in range(2)]
     for connection in held:
-        exchange(fake, "POST", "/configurationsessions", session_body(), JSON, connection=connection)
+        exchange(fake, "POST", "/configurationsessions", session_body(), JSON,
+                 connection=connection)
     assert kinds(fake) == ["connections"]
     for connection in held:
         connection.close()

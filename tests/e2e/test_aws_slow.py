@@ -12,7 +12,7 @@ pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
 from daemon import wait_until  # noqa: E402
 from fake_daemon import aws, get_all  # noqa: E402,F401
-from test_aws_faults import freeze  # noqa: E402
+from test_aws_clocks import freeze  # noqa: E402
 
 SECONDS = float(os.environ.get("SHMCONF_TEST_SECONDS", "40"))
 

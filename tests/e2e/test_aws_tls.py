@@ -86,7 +86,8 @@ def test_the_certificate_of_another_host_is_refused(elsewhere, certificates):
 def test_a_bundle_that_is_missing_is_named(right, tmp_path):
     right.fake.put(NAME, ONE)
     result = run(env={**right.environment(AWS_CA_BUNDLE=tmp_path / "missing.pem"),
-                      "SHMCONF_DIR": tmp_path / "region", "SHMCONF_HTTP_PORT": "0"}, timeout=5)
+                      "SHMCONF_DIR": tmp_path / "region", "SHMCONF_HTTP_PORT": "0"},
+                 timeout=5)
     assert result.returncode == 3 and "AWS_CA_BUNDLE" in result.stderr and "missing.pem" in result.stderr, result
 
 

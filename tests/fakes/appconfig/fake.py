@@ -37,144 +37,20 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fake_answers as answers  # noqa: E402
 import fake_signature  # noqa: E402
 from fake_http import Answer, Server  # noqa: E402
+from fake_model import (  # noqa: E402
+    DAY_S, INTERVAL_MEMBER, NO_FAULT, Breach, Call, Calls, Clock, Fault, Stored, Token)
+from fake_rules import Rules  # noqa: E402
 
 KEY_ID = "AKIAFAKEFAKEFAKE2772"
 SECRET = "fake/Secret+KeyForTestsOnly/0123456789abcd"
 SESSION_TOKEN = "FwoGZXIvYXdzEFake//////////wEaDFake+Session/Token+ForTests=="
 REGION = "eu-west-1"
 
-DAY_S = 24 * 3600
-SUGGESTED_INTERVAL_S = 60
 PATHS = {"/configurationsessions": ("POST", "start"), "/configuration": ("GET", "get")}
 MEMBERS = ("ApplicationIdentifier", "EnvironmentIdentifier", "ConfigurationProfileIdentifier")
-INTERVAL_MEMBER = "RequiredMinimumPollIntervalInSeconds"
-
-Breach = collections.namedtuple("Breach", "kind detail")
-Call = collections.namedtuple("Call", "time operation name status connection")
 
 
-class Fault:
-    """What goes wrong with a call, `times` times (None: until it is cleared).
-
-    It hits calls of `operation` ("start", "get" or any) for configuration `name` (or any):
-      error      a name of fake_answers.NAMED instead of the answer; the call changes nothing
-      status, body, headers    likewise, in the test's own words
-      headers_too              headers that are added to the right answer
-      body_is    other bytes in the right answer's place
-      delay      seconds before the answer
-      stall      "request", "headers" or "body": nothing more comes after that, until release()
-      reset_at   "accept" (any connection), "request", "head" (amid the headers), "headers", "body"
-      lost       with reset_at="request": the service has dealt with the call before that
-      cut        the connection is closed after so many bytes of the body
-      drip       (bytes, seconds): the body comes in such pieces
-      chunked    bytes per chunk
-      raw        bytes in place of the whole HTTP answer, and the end of the connection
-      connection "close": said in the answer, and done
-    """
-
-    FIELDS = ("error", "status", "body", "headers", "headers_too", "body_is", "delay", "stall",
-              "reset_at", "lost", "cut", "drip", "chunked", "raw", "connection")
-
-    def __init__(self, name=None, operation=None, times=1, **what):
-        unknown = set(what) - set(self.FIELDS)
-        if unknown:
-            raise ValueError(f"unknown in a fault: {', '.join(sorted(unknown))}")
-        if what.get("error") and what["error"] not in answers.NAMED:
-            raise ValueError(f"no error {what['error']}; there are {', '.join(answers.NAMED)}")
-        self.name = name
-        self.operation = operation
-        self.left = times
-        self.hits = 0
-        self.released = False
-        for field in self.FIELDS:
-            value = what.get(field)
-            if field in ("body", "body_is", "raw") and isinstance(value, str):
-                value = value.encode()
-            setattr(self, field, value)
-
-    def is_for(self, stage, operation, name):
-        if self.left is not None and self.left <= 0:
-            return False
-        if (self.reset_at == "accept") != (stage == "accept"):
-            return False
-        return stage == "accept" or (self.operation in (None, operation) and
-                                     self.name in (None, name))
-
-    def release(self):
-        self.released = True
-
-    def is_instead(self):
-        """Whether the service does not get to deal with the call."""
-        return bool(self.error or self.status or
-                    (self.reset_at == "request" and not self.lost))
-
-
-NO_FAULT = Fault(times=None)
-
-
-class Calls:
-    """What was asked for and what the service bills, of one configuration or of all."""
-
-    def __init__(self):
-        self.starts = 0         # StartConfigurationSession that arrived
-        self.gets = 0           # GetLatestConfiguration that arrived
-        self.billed_starts = 0  # of these, that the service dealt with
-        self.billed_gets = 0
-        self.received = 0       # of these, that brought content
-
-    def __repr__(self):
-        return str(vars(self))
-
-
-class Stored:
-    """A deployed configuration; content None: it exists, but nothing was deployed."""
-
-    def __init__(self, content, content_type, label):
-        self.content = content
-        self.content_type = content_type
-        self.label = label
-        self.version = object()
-
-
-class Session:
-    def __init__(self, name, promised_s):
-        self.name = name
-        self.promised_s = promised_s
-        self.seen = None       # the Stored.version of its last answer
-        self.polled_at = None  # when its last good answer was made
-        self.interval_s = 0    # and what that announced
-        self.active = None     # the connection of a poll that is not answered yet
-
-
-class Token:
-    def __init__(self, session, issued_at):
-        self.session = session
-        self.issued_at = issued_at
-        self.spent = False
-        self.delivered = False  # the answer to its use reached the client
-
-
-class Clock:
-    """What intervals and ages are measured by, which tests can move on, and the time of day.
-
-    The two are apart, so that the client's clock agrees with the service's however far a test
-    moves on; to disagree is what Fake.skew_s is for.
-    """
-
-    def __init__(self):
-        self.moved_s = 0.0
-
-    def now(self):
-        return time.monotonic() + self.moved_s
-
-    def wall(self):
-        return time.time()
-
-    def advance(self, seconds):
-        self.moved_s += seconds
-
-
-class Fake:
+class Fake(Rules):
     """The service. Its attributes may be changed while it runs.
 
     poll_interval_s     announced, and then enforced, instead of what was promised or 60
@@ -449,112 +325,6 @@ class Fake:
         other = session.active if session else None
         if other and other is not connection and not other.peer_is_gone():
             self.breach("parallel", f"two polls of one session of {session.name} at once")
-
-    # ---- The service's own rules --------------------------------------------------------------
-
-    def answer(self, operation, request, parsed, fault, name):
-        if fault.error:
-            return answers.NAMED[fault.error](operation, name or "unknown")
-        if fault.status:
-            return Answer(fault.status, fault.headers or {"Content-Type": "application/json"},
-                          fault.body or b"")
-        if fault.is_instead():
-            return Answer(500)
-        if operation == "start":
-            answer = self.start_session(request, parsed)
-        else:
-            answer = self.get_latest(parsed)
-        if fault.body_is is not None:
-            answer.body = fault.body_is
-        return answer
-
-    def missing(self, name):
-        """The answer for a configuration that is not there, or None."""
-        stored = self.stored.get(name)
-        if stored and stored.content is not None:
-            return None
-        parts = name.split(":")
-        known = [existing.split(":") for existing in self.stored]
-        if stored or all(re.fullmatch(r"[a-z0-9]{4,7}", part) for part in parts):
-            return answers.not_found("Deployment", name)
-        if parts[0] not in (one[0] for one in known):
-            return answers.not_found("Application", name)
-        if (parts[0], parts[-1]) not in ((one[0], one[-1]) for one in known):
-            return answers.not_found("ConfigurationProfile", name)
-        return answers.not_found("Environment", name)
-
-    def make_token(self, session, length):
-        while True:
-            text = base64.b64encode(os.urandom(length * 3 // 4 - 1)).decode()
-            if "+" in text and "/" in text:
-                break
-        self.tokens[text] = Token(session, self.clock.now())
-        return text
-
-    def start_session(self, request, parsed):
-        if isinstance(parsed, Answer):
-            self.breach("request", json.loads(parsed.body)["Message"])
-            return parsed
-        missing = self.missing(parsed)
-        if missing:
-            return missing
-        self.by_name[parsed].billed_starts += 1
-        promised = json.loads(request.body).get(INTERVAL_MEMBER)
-        token = self.make_token(Session(parsed, promised), min(self.token_length, 836))
-        return Answer(201, {"Content-Type": "application/json"},
-                      json.dumps({"InitialConfigurationToken": token},
-                                 separators=(",", ":")).encode())
-
-    def is_too_fast(self):
-        if self.rate_max is None:
-            return False
-        now = self.clock.now()
-        while self.polls and now - self.polls[0] > 1:
-            self.polls.popleft()
-        self.polls.append(now)
-        return len(self.polls) > self.rate_max
-
-    def get_latest(self, token):
-        if not isinstance(token, Token):
-            self.breach("token", "a token that was never given")
-            return answers.NAMED["corrupted"]("get", None)
-        session, now = token.session, self.clock.now()
-        if token.spent:
-            if token.delivered:
-                self.breach("token", f"a token of {session.name} was used twice")
-            else:
-                self.notes["ambiguous_reuses"] += 1
-            return answers.NAMED["corrupted"]("get", None)
-        if now - token.issued_at >= DAY_S:
-            return answers.NAMED["expired"]("get", None)
-        if session.polled_at is not None and now - session.polled_at < session.interval_s:
-            self.breach("early", f"{session.name} was polled after {now - session.polled_at:.3f} s,"
-                                 f" {session.interval_s} s were announced")
-            return answers.NAMED["too_early"]("get", None)
-        if self.is_too_fast():
-            return answers.NAMED["throttled"]("get", None)
-        missing = self.missing(session.name)
-        if missing:
-            return missing
-        return self.next_answer(token, session, now)
-
-    def next_answer(self, token, session, now):
-        token.spent = True
-        session.polled_at = now
-        session.interval_s = self.poll_interval_s if self.poll_interval_s is not None else \
-            session.promised_s or SUGGESTED_INTERVAL_S
-        stored, calls = self.stored[session.name], self.by_name[session.name]
-        calls.billed_gets += 1
-        headers = {"Content-Type": stored.content_type,
-                   "Next-Poll-Configuration-Token": self.make_token(session, self.token_length),
-                   "Next-Poll-Interval-In-Seconds": str(session.interval_s)}
-        if session.seen is stored.version:
-            return Answer(200, headers)
-        session.seen = stored.version
-        calls.received += 1 if stored.content else 0
-        if stored.label:
-            headers["Version-Label"] = stored.label
-        return Answer(200, headers, stored.content)
 
     # ---- /_control ----------------------------------------------------------------------------
 
