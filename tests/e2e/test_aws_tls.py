@@ -88,7 +88,8 @@ def test_a_bundle_that_is_missing_is_named(right, tmp_path):
     result = run(env={**right.environment(AWS_CA_BUNDLE=tmp_path / "missing.pem"),
                       "SHMCONF_DIR": tmp_path / "region", "SHMCONF_HTTP_PORT": "0"},
                  timeout=5)
-    assert result.returncode == 3 and "AWS_CA_BUNDLE" in result.stderr and "missing.pem" in result.stderr, result
+    assert result.returncode == 3, result
+    assert "AWS_CA_BUNDLE" in result.stderr and "missing.pem" in result.stderr
 
 
 def test_a_plain_server_where_tls_is_expected_is_a_failure(tmp_path, backend):

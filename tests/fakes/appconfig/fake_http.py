@@ -58,7 +58,7 @@ class Cut(Exception):
 
 
 class Connection:
-    """One accepted connection; `serve(connection, request)` gives the Answer and the Fault of it."""
+    """One accepted connection, read and written as the service and its faults ask for."""
 
     def __init__(self, raw, server):
         self.raw = raw

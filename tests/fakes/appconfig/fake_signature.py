@@ -74,7 +74,7 @@ def check_signed_names(names, request):
 
 
 def check(request, keys, region, now):
-    """Raises Refused unless the request is signed by one of `keys`, {id: (secret, session token)}."""
+    """Raises Refused unless one of `keys`, {id: (secret, session token)}, has signed the request."""
     text = request.header("Authorization")
     if not text:
         raise Refused("signature", "MissingAuthenticationTokenException",
