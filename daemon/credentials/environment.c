@@ -18,6 +18,11 @@ static int get(struct credentials_provider *provider, struct sigv4_credentials *
                           : !credentials->secret_access_key || !*credentials->secret_access_key
                               ? "AWS_SECRET_ACCESS_KEY"
                               : NULL;
+    /* It would end the header that it goes into. */
+    if (credentials->session_token && strpbrk(credentials->session_token, "\r\n"))
+        return error_set(error, EACCES, "AWS_SESSION_TOKEN", "holds a line break; set it without");
+    if (!missing && strpbrk(credentials->access_key_id, "\r\n"))
+        return error_set(error, EACCES, "AWS_ACCESS_KEY_ID", "holds a line break; set it without");
     if (!missing)
         return 0;
     return error_set(error, EACCES, missing,
