@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/exit_status.h"
 #include "daemon.h"
 #include "log/log.h"
+#include "once.h"
 #include "settings/settings.h"
 
 static enum exit_status report(enum exit_status status, const struct error *error)
@@ -15,25 +15,15 @@ static enum exit_status report(enum exit_status status, const struct error *erro
     return status;
 }
 
-/* Without a source there is nothing to do. */
-static int check_source(const struct settings *settings, struct error *error)
-{
-    if (settings->local_development_directory)
-        return 0;
-    return error_set(error, EINVAL, "LOCAL_DEVELOPMENT_DIRECTORY",
-                     "is not set, and AWS AppConfig as the source is not implemented yet; name a "
-                     "directory with files application:environment:profile.json");
-}
-
 static enum exit_status run(const struct settings *settings)
 {
     struct error error;
-    if (check_source(settings, &error) != 0 ||
-        log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0)
+    if (log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0)
         return report(EXIT_STATUS_SETTINGS, &error);
     for (size_t i = 0; i < settings->warning_count; i++)
         log_warn("%s", settings->warnings[i]);
-    enum exit_status status = daemon_run(settings);
+    bool is_once = settings->action == SETTINGS_ONCE;
+    enum exit_status status = is_once ? once_run(settings) : daemon_run(settings);
     log_close();
     return status;
 }
@@ -63,5 +53,5 @@ int main(int argc, char **argv)
     else
         status = run(&settings);
     settings_free(&settings);
-    return status;
+    return (int)status;
 }

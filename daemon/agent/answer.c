@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/answer.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -65,7 +67,9 @@ static int label_header(char *out, size_t size, const char *label)
     return snprintf(out, size, "Version-Label: %s\r\n", label);
 }
 
-void answer_version(struct http_exchange *exchange, struct region_version *version)
+/* 200 or 304 with a body of the version's own bytes, or of memory that the answer takes over. */
+static void answer_body(struct http_exchange *exchange, struct region_version *version,
+                        struct http_text body, char *allocated)
 {
     char etag[ETAG_SIZE];
     char headers[1024];
@@ -83,10 +87,115 @@ void answer_version(struct http_exchange *exchange, struct region_version *versi
         .status = client_has(http_exchange_request(exchange), etag) ? 304 : 200,
         .content_type = version->content_type,
         .headers = headers,
-        .body = version->payload,
-        .body_size = version->size,
-        .release = drop_version,
-        .owner = region_version_hold(version)};
+        .body = body.data,
+        .body_size = body.size,
+        .release = allocated ? free : drop_version,
+        .owner = allocated ? (void *)allocated : region_version_hold(version)};
+    http_respond(exchange, &response);
+}
+
+void answer_version(struct http_exchange *exchange, struct region_version *version)
+{
+    answer_body(exchange, version, (struct http_text){version->payload, version->size}, NULL);
+}
+
+static size_t put(char *out, size_t at, struct http_text text)
+{
+    memcpy(out + at, text.data, text.size);
+    return at + text.size;
+}
+
+/* An object of the flags, each key and value as it stands in the document. */
+static void answer_several(struct http_exchange *exchange, struct region_version *version,
+                           const struct flags *flags)
+{
+    size_t size = 2;
+    for (size_t i = 0; i < flags->count; i++)
+        size += flags->list[i].key.size + flags->list[i].value.size + 2;
+    char *body = malloc(size);
+    if (!body) {
+        http_respond_message(exchange, 500, NULL, "no memory for the answer");
+        return;
+    }
+    size = 0;
+    for (size_t i = 0; i < flags->count; i++) {
+        body[size++] = i == 0 ? '{' : ',';
+        size = put(body, size, flags->list[i].key);
+        body[size++] = ':';
+        size = put(body, size, flags->list[i].value);
+    }
+    body[size++] = '}';
+    answer_body(exchange, version, (struct http_text){body, size}, body);
+}
+
+/* 400 that names every flag which is not there. */
+static void answer_missing(struct http_exchange *exchange, const struct flags *flags)
+{
+    char *body;
+    size_t size;
+    char name[6 * 256];
+    const char *separator = "";
+    FILE *out = open_memstream(&body, &size);
+    if (!out) {
+        http_respond_message(exchange, 500, NULL, "no memory for the answer");
+        return;
+    }
+    fputs("{\"Details\":{\"Value\":{", out);
+    for (size_t i = 0; i < flags->count; i++) {
+        if (flags->list[i].value.data)
+            continue;
+        json_escape(name, sizeof name, flags->list[i].name.data, flags->list[i].name.size);
+        fprintf(out, "%s\"%s\":{\"Problem\":\"NoSuchFlag\"}", separator, name);
+        separator = ",";
+    }
+    fputs("}},\"Message\":\"Configuration data missing one or more flag values\","
+          "\"Reason\":\"InvalidParameters\"}",
+          out);
+    bool is_whole = fclose(out) == 0;
+    struct http_response response = {.status = is_whole ? 400 : 500,
+                                     .content_type = "application/json",
+                                     .body = body,
+                                     .body_size = is_whole ? size : 0,
+                                     .release = free,
+                                     .owner = body};
+    http_respond(exchange, &response);
+}
+
+void answer_flags(struct http_exchange *exchange, struct region_version *version,
+                  struct flags *flags)
+{
+    if (version->kind != SHMCONF_JSON || flags_find(flags, version->payload, version->size) != 0) {
+        http_respond_message(exchange, 400, NULL,
+                             "The parameter flag needs a configuration that is a JSON object");
+        return;
+    }
+    for (size_t i = 0; i < flags->count; i++)
+        if (!flags->list[i].value.data) {
+            answer_missing(exchange, flags);
+            return;
+        }
+    if (flags->count == 1)
+        answer_body(exchange, version, flags->list[0].value, NULL);
+    else
+        answer_several(exchange, version, flags);
+}
+
+/* {"Message": ..., "ResourceType": ...}, the latter only if there is one. */
+static void answer_error(struct http_exchange *exchange, int status, const char *message,
+                         const char *resource)
+{
+    char escaped[1024];
+    char escaped_resource[128];
+    char body[1280];
+    json_escape(escaped, sizeof escaped, message, strlen(message));
+    json_escape(escaped_resource, sizeof escaped_resource, resource, strlen(resource));
+    int size =
+        snprintf(body, sizeof body, "{\"Message\":\"%s\"%s%s%s}", escaped,
+                 *resource ? ",\"ResourceType\":\"" : "", escaped_resource, *resource ? "\"" : "");
+    struct http_response response = {.status = status,
+                                     .content_type = "application/json",
+                                     .body = body,
+                                     .body_size = (size_t)size};
     http_respond(exchange, &response);
 }
 
@@ -98,22 +207,46 @@ void answer_not_allowed(struct http_exchange *exchange)
 
 void answer_not_found(struct http_exchange *exchange, const char *message)
 {
-    char escaped[512];
-    char body[640];
-    json_escape(escaped, sizeof escaped, message, strlen(message));
-    int size = snprintf(body, sizeof body,
-                        "{\"Message\":\"%s\",\"ResourceType\":\"Configuration\"}", escaped);
-    struct http_response response = {
-        .status = 404, .content_type = "application/json", .body = body, .body_size = (size_t)size};
-    http_respond(exchange, &response);
+    answer_error(exchange, 404, message, "Configuration");
+}
+
+/* What a client is told when the service refused or was not reached; 500: it is our own trouble. */
+static int status_of(const struct error *error, const struct configuration_answer *answer)
+{
+    if (error->code == EPROTO)
+        return 502;
+    switch (answer->status) {
+    case 400:
+    case 403:
+    case 404:
+        return (int)answer->status;
+    case 401:
+        return 403;
+    case 0:
+        break;
+    default:
+        return 502;
+    }
+    switch (error->code) {
+    case ETIMEDOUT:
+        return 504;
+    case ECONNRESET:
+    case ECONNREFUSED:
+        return 502;
+    default:
+        return 500;
+    }
 }
 
 void answer_unavailable(struct http_exchange *exchange, const struct configuration *configuration)
 {
     const struct error *error = configuration_error(configuration);
+    const struct configuration_answer *answer = configuration_answer(configuration);
+    char message[800];
     if (error->code)
-        http_respond_message(exchange, 500, NULL, "%s: %s", error->subject, error->message);
+        snprintf(message, sizeof message, "%s: %s", error->subject, error->message);
     else
-        http_respond_message(exchange, 500, NULL, "%s was not read yet",
-                             configuration_text(configuration));
+        snprintf(message, sizeof message, "%.600s was not read yet",
+                 configuration_text(configuration));
+    answer_error(exchange, status_of(error, answer), message, answer->resource);
 }

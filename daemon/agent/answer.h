@@ -3,6 +3,7 @@
 #ifndef SHMCONFD_AGENT_ANSWER_H
 #define SHMCONFD_AGENT_ANSWER_H
 
+#include "agent/flags.h"
 #include "configuration/configuration.h"
 #include "http/server.h"
 
@@ -12,10 +13,14 @@ void answer_version(struct http_exchange *exchange, struct region_version *versi
 /* 405 for whatever is neither GET nor HEAD. */
 void answer_not_allowed(struct http_exchange *exchange);
 
+/* The same with the flags only: one flag's own value, or an object of several. */
+void answer_flags(struct http_exchange *exchange, struct region_version *version,
+                  struct flags *flags);
+
 /* 404 in the form of AWS's agent. */
 void answer_not_found(struct http_exchange *exchange, const char *message);
 
-/* Nothing was published yet: the reason of the last check. */
+/* Nothing was published yet: the reason of the last check, with the status that fits it. */
 void answer_unavailable(struct http_exchange *exchange, const struct configuration *configuration);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/answer.h"
+#include "agent/fetch.h"
 #include "base/json.h"
 
 enum { SEGMENTS_MAX = 8 };
@@ -112,42 +113,13 @@ static int path_name(const struct path *path, struct shmconf_name *name)
     return shmconf_name_set(name, parts[0], parts[1], parts[2]);
 }
 
-/* Whether the query has the parameter `key`, with or without a value. */
-static bool query_has(struct http_text query, const char *key)
-{
-    const char *end = query.data + query.size;
-    for (const char *at = query.data; at && at < end;) {
-        const char *next = memchr(at, '&', (size_t)(end - at));
-        size_t size = (size_t)((next ? next : end) - at);
-        const char *equals = memchr(at, '=', size);
-        struct http_text name = {at, equals ? (size_t)(equals - at) : size};
-        if (text_equals(name, key))
-            return true;
-        at = next ? next + 1 : end;
-    }
-    return false;
-}
-
 static void get_configuration(struct routes *routes, struct http_exchange *exchange,
                               const struct path *path)
 {
-    const struct http_request *request = http_exchange_request(exchange);
     struct shmconf_name name;
-    if (path_name(path, &name) != 0) {
+    if (path_name(path, &name) != 0)
         http_respond_message(exchange, 400, NULL,
                              "A name in the path is malformed: at most 512 bytes, percent-encoded");
-        return;
-    }
-    if (query_has(request->query, "flag")) {
-        http_respond_message(exchange, 501, NULL, "The parameter flag is not implemented yet");
-        return;
-    }
-    struct configuration *configuration = configurations_find(routes->configurations, &name);
-    if (!configuration)
-        answer_not_found(exchange, "No such configuration: there is no file of that name in the "
-                                   "local directory");
-    else if (configuration_version(configuration))
-        answer_version(exchange, configuration_version(configuration));
     else
-        answer_unavailable(exchange, configuration);
+        fetch_configuration(&routes->fetch, exchange, &name);
 }

@@ -3,12 +3,12 @@
 #ifndef SHMCONFD_AGENT_ROUTES_H
 #define SHMCONFD_AGENT_ROUTES_H
 
-#include "configuration/configuration.h"
+#include "agent/fetch.h"
 #include "http/server.h"
 
-/* Both are borrowed and must live as long as the server. */
+/* Must live as long as the server. */
 struct routes {
-    struct configurations *configurations;
+    struct fetch fetch;
 };
 
 /* An http_handle; `context` is a struct routes. */

@@ -17,7 +17,9 @@ struct configuration {
     struct region_entry *entry;
     enum configuration_state state;
     struct shmconf_record status;
-    struct error error;        /* of the last check */
+    uint64_t delay_ns;  /* from a check's end to the next one */
+    struct error error; /* of the last check */
+    struct configuration_answer answer;
     struct error region_error; /* of the last publication, so that it is logged once */
 };
 
@@ -70,6 +72,11 @@ size_t configurations_count(const struct configurations *set)
     return set->count;
 }
 
+bool configurations_are_full(const struct configurations *set)
+{
+    return set->count >= set->limit;
+}
+
 struct configuration *configurations_find(struct configurations *set,
                                           const struct shmconf_name *name)
 {
@@ -102,11 +109,24 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
     /* Times and failures go on from what the predecessor wrote. */
     configuration->status = *region_entry_record(configuration->entry);
     configuration->status.interval_s = interval_s;
+    configuration->delay_ns = interval_s * NS_PER_S;
     configuration->next = set->first;
     set->first = configuration;
     set->count++;
     *out = configuration;
     return 0;
+}
+
+void configurations_remove(struct configurations *set, struct configuration *configuration)
+{
+    struct configuration **at = &set->first;
+    while (*at != configuration)
+        at = &(*at)->next;
+    *at = configuration->next;
+    set->count--;
+    tdelete(configuration, &set->tree, compare_names);
+    region_entry_close(configuration->entry);
+    free(configuration);
 }
 
 /* Whether an error is another one than the last; code 0 is none. */
@@ -141,12 +161,13 @@ static void stamp(struct configuration *configuration, bool is_good)
 {
     struct shmconf_record *status = &configuration->status;
     status->tried_ns = clock_realtime_ns();
-    status->next_ns = status->tried_ns + status->interval_s * NS_PER_S;
+    status->next_ns = status->tried_ns + configuration->delay_ns;
     if (is_good) {
         status->checked_ns = status->tried_ns;
         status->failures = 0;
         status->error = 0;
         status->http_status = 0;
+        configuration->answer = (struct configuration_answer){0};
     }
 }
 
@@ -177,7 +198,7 @@ int configuration_deliver(struct configuration *configuration, const struct regi
     int rc = region_entry_publish(configuration->entry, content, &configuration->status, &error);
     if (rc < 0) {
         configuration->status = previous;
-        configuration_fail(configuration, &error, 0);
+        configuration_fail(configuration, &error, NULL);
         return rc;
     }
     configuration->status = *region_entry_record(configuration->entry);
@@ -203,13 +224,20 @@ void configuration_unchanged(struct configuration *configuration)
     store_status(configuration);
 }
 
+void configuration_plan(struct configuration *configuration, uint32_t interval_s, uint64_t delay_ns)
+{
+    configuration->status.interval_s = interval_s;
+    configuration->delay_ns = delay_ns;
+}
+
 void configuration_fail(struct configuration *configuration, const struct error *reason,
-                        uint32_t http_status)
+                        const struct configuration_answer *answer)
 {
     stamp(configuration, false);
     configuration->status.failures++;
     configuration->status.error = (uint32_t)reason->code;
-    configuration->status.http_status = http_status;
+    configuration->answer = answer ? *answer : (struct configuration_answer){0};
+    configuration->status.http_status = configuration->answer.status;
     configuration->state =
         region_entry_version(configuration->entry) ? CONFIGURATION_STALE : CONFIGURATION_FAILED;
     if (is_news(&configuration->error, reason))
@@ -232,6 +260,16 @@ struct region_version *configuration_version(const struct configuration *configu
 const struct error *configuration_error(const struct configuration *configuration)
 {
     return &configuration->error;
+}
+
+const struct configuration_answer *configuration_answer(const struct configuration *configuration)
+{
+    return &configuration->answer;
+}
+
+const struct shmconf_record *configuration_status(const struct configuration *configuration)
+{
+    return &configuration->status;
 }
 
 const char *configuration_text(const struct configuration *configuration)

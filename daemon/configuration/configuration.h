@@ -24,12 +24,19 @@ enum configuration_state {
     CONFIGURATION_FAILED,  /* there is none, and the last check failed */
 };
 
+/* How a server refused. */
+struct configuration_answer {
+    uint32_t status;   /* of HTTP; 0: there was no answer */
+    char resource[32]; /* the ResourceType of a 404, or "" */
+};
+
 /* At most `limit` configurations; both stay the caller's. */
 int configurations_open(struct configurations **set, struct region *region, size_t limit,
                         struct error *error);
 void configurations_close(struct configurations *set);
 
 size_t configurations_count(const struct configurations *set);
+bool configurations_are_full(const struct configurations *set);
 
 /* NULL if there is none of that name. */
 struct configuration *configurations_find(struct configurations *set,
@@ -37,11 +44,15 @@ struct configuration *configurations_find(struct configurations *set,
 
 /*
  * Adds one, with the version that a predecessor left in the region, to be checked every
- * `interval_s` seconds. -ENOSPC beyond the limit. It lives as long as the set.
+ * `interval_s` seconds. -ENOSPC beyond the limit. It lives as long as the set, or until it is
+ * removed.
  */
 int configurations_add(struct configurations *set, const struct shmconf_name *name,
                        uint32_t interval_s, struct configuration **configuration,
                        struct error *error);
+
+/* Forgets one; what was published of it stays in the region. */
+void configurations_remove(struct configurations *set, struct configuration *configuration);
 
 /* Makes the region's root anew if somebody removed it. To be called before a round of checks. */
 void configurations_check_root(struct configurations *set);
@@ -56,9 +67,16 @@ int configuration_deliver(struct configuration *configuration, const struct regi
 /* A good check without news. */
 void configuration_unchanged(struct configuration *configuration);
 
-/* A check that failed; `http_status` 0 when no server answered. What there is stays. */
+/*
+ * To be called before a check is reported when the next one comes otherwise than after the interval
+ * given so far: `delay_ns` from that report on, and then every `interval_s` seconds.
+ */
+void configuration_plan(struct configuration *configuration, uint32_t interval_s,
+                        uint64_t delay_ns);
+
+/* A check that failed; `answer` NULL when no server answered. What there is stays. */
 void configuration_fail(struct configuration *configuration, const struct error *reason,
-                        uint32_t http_status);
+                        const struct configuration_answer *answer);
 
 enum configuration_state configuration_state(const struct configuration *configuration);
 
@@ -67,6 +85,12 @@ struct region_version *configuration_version(const struct configuration *configu
 
 /* Why the last check failed; the code is 0 if it did not. */
 const struct error *configuration_error(const struct configuration *configuration);
+
+/* What the server answered to the last check if that failed; status 0: nothing, or it was good. */
+const struct configuration_answer *configuration_answer(const struct configuration *configuration);
+
+/* Times and failures, as readers of the region see them. */
+const struct shmconf_record *configuration_status(const struct configuration *configuration);
 
 /* The name as users write it. */
 const char *configuration_text(const struct configuration *configuration);

@@ -158,6 +158,16 @@ static int apply(struct settings *settings, struct error *error)
             return result;
     }
     settings->dir_given = is_given(settings, "DIR");
+    if (settings->action == SETTINGS_ONCE && settings->name_count == 0 &&
+        !settings->prefetch_list) {
+        settings->exit_status = EXIT_STATUS_USAGE;
+        return error_set(error, EINVAL, "--once",
+                         "name what to fetch, application:environment:profile, here or in "
+                         "PREFETCH_LIST");
+    }
+    /* It reports on standard error itself. */
+    if (settings->action == SETTINGS_ONCE && !is_given(settings, "LOG_LEVEL"))
+        settings->log_level = LOG_LEVEL_FATAL;
     if (settings->group != SETTINGS_NO_GROUP && settings->access == SETTINGS_ACCESS_OWNER)
         return warn(settings, error,
                     SETTING_OWN_PREFIX "GROUP: gives the group no access unless " SETTING_OWN_PREFIX
@@ -171,7 +181,8 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
     int result = settings_read_options(settings, argc, argv, error);
     if (result < 0)
         return result;
-    if (settings->action == SETTINGS_RUN || settings->action == SETTINGS_CHECK) {
+    if (settings->action == SETTINGS_RUN || settings->action == SETTINGS_CHECK ||
+        settings->action == SETTINGS_ONCE) {
         settings->lambda = variable(environment, "AWS_LAMBDA_RUNTIME_API") != NULL;
         result = read_variables(settings, environment, error);
         if (result == 0)

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "settings/table.h"
+#include "shmconf/name.h"
 
 #define TRY_HELP "try 'shmconfd --help'"
 
@@ -60,6 +61,19 @@ static void make_options(struct option *options, spelling *names)
                                            FIRST_VALUE + (int)(settings_count + i)};
 }
 
+/* What --once is to fetch; nothing: what PREFETCH_LIST says. */
+static int take_names(struct settings *settings, int argc, char **argv, struct error *error)
+{
+    struct shmconf_name name;
+    settings->names = argv + optind;
+    settings->name_count = (size_t)(argc - optind);
+    for (int i = optind; i < argc; i++)
+        if (shmconf_name_parse(&name, argv[i]) != 0)
+            return usage_error(settings, argv[i], "not of the form application:environment:profile",
+                               error);
+    return 0;
+}
+
 static int take_options(struct settings *settings, int argc, char **argv,
                         const struct option *options, struct error *error)
 {
@@ -79,7 +93,7 @@ static int take_options(struct settings *settings, int argc, char **argv,
         size_t index = (size_t)(found - FIRST_VALUE);
         if (index >= settings_count) {
             settings->action = setting_commands[index - settings_count].action;
-            if (settings->action != SETTINGS_CHECK)
+            if (settings->action != SETTINGS_CHECK && settings->action != SETTINGS_ONCE)
                 return 0;
             continue;
         }
@@ -87,6 +101,8 @@ static int take_options(struct settings *settings, int argc, char **argv,
         if (result < 0)
             return result;
     }
+    if (settings->action == SETTINGS_ONCE)
+        return take_names(settings, argc, argv, error);
     if (optind < argc)
         return usage_error(settings, argv[optind], "superfluous argument", error);
     return 0;

@@ -136,7 +136,8 @@ static void help_spellings(FILE *out)
 
 void settings_print_help(FILE *out)
 {
-    fputs("Usage: shmconfd [OPTION VALUE]...\n\n"
+    fputs("Usage: shmconfd [OPTION VALUE]...\n"
+          "       shmconfd [OPTION VALUE]... --once [NAME]...\n\n"
           "Takes the place of the AWS AppConfig Agent: serves configurations over HTTP on\n"
           "localhost and publishes them in shared memory, where readers need no request.\n",
           out);
@@ -161,6 +162,9 @@ void settings_print_help(FILE *out)
           "An empty variable counts as not set. With other names than the option's:\n",
           out);
     help_spellings(out);
+    fputs("\nStandard variables of AWS, without option and other spelling:\n", out);
+    for (size_t i = 0; i < setting_standards_count; i++)
+        print_entry(out, setting_standards[i].name, setting_standards[i].meaning);
     fputs("\nExit status:\n", out);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         fprintf(out, "  %d  %s\n", (int)statuses[i].status, statuses[i].meaning);
@@ -253,6 +257,14 @@ void settings_print_markdown(FILE *out)
                 markdown_row(out, &settings_table[i]);
         }
     }
+    fputs(
+        "\n## AWS's standard variables\n\n"
+        "They mean what they mean to AWS's SDKs, have no option and no other spelling, and count\n"
+        "when configurations come from AWS. Credentials come from the environment only.\n\n"
+        "| variable | meaning |\n|---|---|\n",
+        out);
+    for (size_t i = 0; i < setting_standards_count; i++)
+        fprintf(out, "| `%s` | %s |\n", setting_standards[i].name, setting_standards[i].meaning);
     fputs("\n## Other options\n\n| option | meaning |\n|---|---|\n", out);
     for (size_t i = 0; i < setting_commands_count; i++)
         fprintf(out, "| `--%s` | %s |\n", setting_commands[i].name, setting_commands[i].meaning);

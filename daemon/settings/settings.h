@@ -24,6 +24,7 @@
 enum settings_action {
     SETTINGS_RUN,
     SETTINGS_CHECK,     /* --check: settings_print_effective, then end */
+    SETTINGS_ONCE,      /* --once: fetch and publish settings->names, then end */
     SETTINGS_HELP,      /* --help: settings_print_help; the environment was not read */
     SETTINGS_VERSION,   /* --version: likewise */
     SETTINGS_REFERENCE, /* --print-configuration-reference: settings_print_markdown; likewise */
@@ -39,7 +40,9 @@ struct settings_value;
 /* Texts belong to the struct. A text that is not given and has no default is NULL. */
 struct settings {
     enum settings_action action;
-    bool lambda; /* AWS_LAMBDA_RUNTIME_API is set */
+    bool lambda;  /* AWS_LAMBDA_RUNTIME_API is set */
+    char **names; /* for --once, of argv; none: prefetch_list says them */
+    size_t name_count;
 
     const char *http_host;      /* "localhost", "all", an address or a host name */
     uint64_t client_timeout_ns; /* for a request to arrive, for an answer to be read on */
@@ -57,14 +60,15 @@ struct settings {
     enum log_format log_format;
 
     const char *local_development_directory; /* NULL: configurations come from AWS */
+    unsigned max_connections;                /* to AWS */
+    uint64_t poll_interval_ns;
+    uint64_t request_timeout_ns;
+    uint64_t fresh_wait_ns;     /* 0: a request never waits for a late check */
+    const char *prefetch_list;  /* NULL: nothing */
+    const char *service_region; /* NULL: as AWS's standard variables say */
     enum settings_loop loop;
 
     /* From here on checked but not yet used: settings_load warns when one is given. */
-    unsigned max_connections;
-    uint64_t poll_interval_ns;
-    uint64_t request_timeout_ns;
-    const char *prefetch_list;
-    const char *service_region;
     const char *backup_directory;
     const char *experiment_assignment_log_destination;
     bool wait_on_manifest;

@@ -64,22 +64,27 @@ const struct setting settings_table[] = {
      .topic = TOPIC_SOURCE, .argument = "PATH", MEMBER(local_development_directory),
      .meaning = "Take configurations from the files of this directory and never call AWS."},
     {"PREFETCH_LIST", AWS("PREFETCH_LIST"), .type = SETTING_CONFIGURATIONS,
-     .state = SETTING_IGNORED, .topic = TOPIC_SOURCE, .argument = "LIST", MEMBER(prefetch_list),
+     .topic = TOPIC_SOURCE, .argument = "LIST", MEMBER(prefetch_list),
      .meaning = "Configurations to fetch at the start."},
     {"POLL_INTERVAL", "POLL_INTERVAL_SECONDS", "POLL_INTERVAL", .type = SETTING_SECONDS,
-     .min = 1, .max = 86400, .state = SETTING_IGNORED, .topic = TOPIC_SOURCE, .argument = "TIME",
+     .min = 1, .max = 86400, .topic = TOPIC_SOURCE, .argument = "TIME",
      .preset = "45s", MEMBER(poll_interval_ns),
      .meaning = "Time between two looks for a newer version."},
     {"REQUEST_TIMEOUT", "POLL_TIMEOUT_MILLIS", "REQUEST_TIMEOUT", .type = SETTING_MILLISECONDS,
-     .min = 1, .max = 3600000, .state = SETTING_IGNORED, .topic = TOPIC_SOURCE, .argument = "TIME",
+     .min = 1, .max = 3600000, .topic = TOPIC_SOURCE, .argument = "TIME",
      .preset = "3000ms", MEMBER(request_timeout_ns),
      .meaning = "Time that a request to AWS may take."},
     {"MAX_CONNECTIONS", AWS("MAX_CONNECTIONS"), .type = SETTING_NUMBER, .min = 1, .max = 1000,
-     .state = SETTING_IGNORED, .topic = TOPIC_SOURCE, .argument = "COUNT", .preset = "3",
+     .topic = TOPIC_SOURCE, .argument = "COUNT", .preset = "3",
      MEMBER(max_connections), .meaning = "Most connections to AWS at a time."},
-    {"SERVICE_REGION", AWS("SERVICE_REGION"), .type = SETTING_REGION, .state = SETTING_IGNORED,
+    {"SERVICE_REGION", AWS("SERVICE_REGION"), .type = SETTING_REGION,
      .topic = TOPIC_SOURCE, .argument = "REGION", MEMBER(service_region),
-     .absence = "the region it runs in", .meaning = "AWS region that AppConfig is called in."},
+     .absence = "AWS_REGION, or AWS_DEFAULT_REGION",
+     .meaning = "AWS region that AppConfig is called in."},
+    {"FRESH_WAIT_MS", .type = SETTING_MILLISECONDS, .min = 0, .max = 60000,
+     .topic = TOPIC_SOURCE, .argument = "TIME", .preset = "100ms", MEMBER(fresh_wait_ns),
+     .meaning = "Longest time that an HTTP request waits for the running look at a configuration "
+                "that is overdue, as after a freeze; 0 never waits."},
     {"BACKUP_DIRECTORY", AWS("BACKUP_DIRECTORY"), .type = SETTING_PATH, .state = SETTING_IGNORED,
      .topic = TOPIC_SOURCE, .argument = "PATH", MEMBER(backup_directory),
      .absence = "no backups", .meaning = "Directory for backups of what was fetched."},
@@ -128,11 +133,31 @@ const struct setting_command setting_commands[] = {
     {"help", SETTINGS_HELP, "Print this help."},
     {"version", SETTINGS_VERSION, "Print the version."},
     {"check", SETTINGS_CHECK, "Check the settings, print each with its origin, and end."},
+    {"once", SETTINGS_ONCE,
+     "Fetch and publish the configurations named behind the options, or else those of "
+     "PREFETCH_LIST, print a line for each, and end."},
     {"print-configuration-reference", SETTINGS_REFERENCE,
      "Print the reference of all settings as Markdown."},
 };
 
 const size_t setting_commands_count = sizeof setting_commands / sizeof *setting_commands;
+
+const struct setting_standard setting_standards[] = {
+    {"AWS_REGION", "Region, unless SERVICE_REGION is given; else AWS_DEFAULT_REGION."},
+    {"AWS_DEFAULT_REGION", "Region, when there is neither of the two."},
+    {"AWS_ACCESS_KEY_ID", "Access key to sign with. Required."},
+    {"AWS_SECRET_ACCESS_KEY", "Its secret. Required."},
+    {"AWS_SESSION_TOKEN", "The session token of temporary credentials."},
+    {"AWS_ENDPOINT_URL_APPCONFIGDATA",
+     "URL of AppConfig Data instead of the region's own: a VPC endpoint, an emulator."},
+    {"AWS_ENDPOINT_URL", "The same for all services."},
+    {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true: neither of those two counts."},
+    {"AWS_USE_FIPS_ENDPOINT", "true: call the region's FIPS endpoint."},
+    {"AWS_USE_DUALSTACK_ENDPOINT", "true: call the region's endpoint that has IPv6 as well."},
+    {"AWS_CA_BUNDLE", "File of certificate authorities to trust instead of the system's."},
+};
+
+const size_t setting_standards_count = sizeof setting_standards / sizeof *setting_standards;
 
 bool setting_spelling(const struct setting *row, enum settings_source source,
                       char out[SETTING_SPELLING_SIZE])

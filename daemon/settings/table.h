@@ -102,6 +102,15 @@ struct setting_command {
 extern const struct setting_command setting_commands[];
 extern const size_t setting_commands_count;
 
+/* AWS's standard variables that are read where they are used, and have no other spelling. */
+struct setting_standard {
+    const char *name;
+    const char *meaning;
+};
+
+extern const struct setting_standard setting_standards[];
+extern const size_t setting_standards_count;
+
 /* Fills settings->values and settings->action from the command line. */
 int settings_read_options(struct settings *settings, int argc, char **argv, struct error *error);
 

@@ -34,6 +34,7 @@ static const uint32_t watched = IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MO
                                 IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
 
 struct directory_source {
+    struct source base;
     struct loop *loop;
     struct source_files files;
     char *path;
@@ -125,7 +126,7 @@ static void check_file(struct directory_source *source, struct source_file *file
     if (!file->is_read || !file_signature_equal(&signature, &file->current))
         read_later(source, file, quiet == 0 && is_recent(&signature) ? quiet_after_close : quiet);
     else if (file->is_bad)
-        configuration_fail(file->configuration, &file->error, 0);
+        configuration_fail(file->configuration, &file->error, NULL);
     else
         configuration_unchanged(file->configuration);
 }
@@ -261,48 +262,23 @@ static void settle_now(struct directory_source *source)
     }
 }
 
-int directory_source_open(struct directory_source **out, struct loop *loop,
-                          struct configurations *configurations, const char *path,
-                          struct error *error)
+static enum source_wanted want(struct source *base, const struct shmconf_name *name,
+                               struct source_waiter *waiter, struct error *error)
 {
-    struct directory_source *source = calloc(1, sizeof *source);
-    char *copy = strdup(path);
-    if (!source || !copy) {
-        free(source);
-        free(copy);
-        return error_system(error, ENOMEM, path, "cannot follow the local directory");
-    }
-    source->loop = loop;
-    source->files.configurations = configurations;
-    source->path = copy;
-    source->files.directory = -1;
-    source->watch = -1;
-    source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (source->inotify < 0)
-        log_warn("no inotify (%s): looking at the local directory each second", strerror(errno));
-    int rc = follow_path(source, error);
-    if (rc < 0) {
-        directory_source_close(source);
-        return rc;
-    }
-    scan(source, 0);
-    settle_now(source);
-    if (source->inotify >= 0)
-        loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
-    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + SOURCE_FILE_INTERVAL_S * NS_PER_S,
-                     on_tick);
-    *out = source;
-    return 0;
+    const struct directory_source *source = (struct directory_source *)base;
+    (void)waiter;
+    (void)error;
+    return configurations_find(source->files.configurations, name) ? SOURCE_KNOWN : SOURCE_UNKNOWN;
 }
 
-void directory_source_check(struct directory_source *source)
+static void check(struct source *base)
 {
-    check_all(source, quiet_after_close);
+    check_all((struct directory_source *)base, quiet_after_close);
 }
 
-void directory_source_stop(struct directory_source *source, void (*closed)(void *context),
-                           void *context)
+static void stop(struct source *base, void (*closed)(void *context), void *context)
 {
+    struct directory_source *source = (struct directory_source *)base;
     source->is_stopping = true;
     source->closed = closed;
     source->context = context;
@@ -314,10 +290,9 @@ void directory_source_stop(struct directory_source *source, void (*closed)(void 
         closed(context);
 }
 
-void directory_source_close(struct directory_source *source)
+static void close_source(struct source *base)
 {
-    if (!source)
-        return;
+    struct directory_source *source = (struct directory_source *)base;
     source_files_free(&source->files);
     if (source->inotify >= 0) {
         loop_forget(source->loop, source->inotify);
@@ -327,4 +302,40 @@ void directory_source_close(struct directory_source *source)
         close(source->files.directory);
     free(source->path);
     free(source);
+}
+
+int directory_source_open(struct source **out, struct loop *loop,
+                          struct configurations *configurations, const char *path,
+                          struct error *error)
+{
+    static const struct source_kind kind = {want, check, stop, close_source};
+    struct directory_source *source = calloc(1, sizeof *source);
+    char *copy = strdup(path);
+    if (!source || !copy) {
+        free(source);
+        free(copy);
+        return error_system(error, ENOMEM, path, "cannot follow the local directory");
+    }
+    source->base.kind = &kind;
+    source->loop = loop;
+    source->files.configurations = configurations;
+    source->path = copy;
+    source->files.directory = -1;
+    source->watch = -1;
+    source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (source->inotify < 0)
+        log_warn("no inotify (%s): looking at the local directory each second", strerror(errno));
+    int rc = follow_path(source, error);
+    if (rc < 0) {
+        close_source(&source->base);
+        return rc;
+    }
+    scan(source, 0);
+    settle_now(source);
+    if (source->inotify >= 0)
+        loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
+    loop_timer_start(loop, &source->tick, clock_monotonic_ns() + SOURCE_FILE_INTERVAL_S * NS_PER_S,
+                     on_tick);
+    *out = &source->base;
+    return 0;
 }

@@ -10,22 +10,11 @@
 #include "base/error.h"
 #include "configuration/configuration.h"
 #include "loop/loop.h"
-
-struct directory_source;
+#include "source/source.h"
 
 /* Reads and publishes all files, then follows them on the loop. The directory must exist. */
-int directory_source_open(struct directory_source **source, struct loop *loop,
+int directory_source_open(struct source **source, struct loop *loop,
                           struct configurations *configurations, const char *path,
                           struct error *error);
-
-/* Looks at every file now. */
-void directory_source_check(struct directory_source *source);
-
-/* Stops following. Its operations end in later turns of the loop, and `closed` is called then. */
-void directory_source_stop(struct directory_source *source, void (*closed)(void *context),
-                           void *context);
-
-/* Only after `closed`. */
-void directory_source_close(struct directory_source *source);
 
 #endif

@@ -67,7 +67,7 @@ static void bad(struct source_file *file, const struct error *error)
 {
     file->is_bad = true;
     file->error = *error;
-    configuration_fail(file->configuration, error, 0);
+    configuration_fail(file->configuration, error, NULL);
 }
 
 static void deliver(struct source_file *file, const char *text, size_t size, uint64_t started_ns)

@@ -110,10 +110,29 @@ static void harmful_omissions_are_refused(void)
     check_warning("--proxy-headers: has no effect without PROXY_URL");
 }
 
+static void once_takes_names(void)
+{
+    CHECK_INT(0, load("--log-format\njson\n--once\na:b:c\n/applications/a/environments/b/"
+                      "configurations/d",
+                      ""));
+    CHECK_INT(SETTINGS_ONCE, settings.action);
+    CHECK_INT(2, settings.name_count);
+    CHECK_STRING("a:b:c", settings.names[0]);
+    CHECK_INT(LOG_LEVEL_FATAL, settings.log_level);
+    CHECK_INT(0, load("--once\na:b:c", "LOG_LEVEL=info"));
+    CHECK_INT(LOG_LEVEL_INFO, settings.log_level);
+    CHECK_INT(0, load("--once", "PREFETCH_LIST=a:b:c"));
+    CHECK_INT(0, settings.name_count);
+    CHECK_INT(-EINVAL, load("--once", ""));
+    CHECK_INT(EXIT_STATUS_USAGE, settings.exit_status);
+    CHECK_INT(-EINVAL, load("--once\na:b", ""));
+    CHECK_INT(EXIT_STATUS_USAGE, settings.exit_status);
+}
+
 static void what_is_not_implemented_warns(void)
 {
-    CHECK_INT(0, load("", "AWS_APPCONFIG_EXTENSION_POLL_INTERVAL_SECONDS=30"));
-    check_warning("AWS_APPCONFIG_EXTENSION_POLL_INTERVAL_SECONDS: not implemented yet, ignored");
+    CHECK_INT(0, load("", "AWS_APPCONFIG_EXTENSION_BACKUP_DIRECTORY=/b"));
+    check_warning("AWS_APPCONFIG_EXTENSION_BACKUP_DIRECTORY: not implemented yet, ignored");
     CHECK_INT(0, load("", "PRELOAD_BACKUP=false"));
     check_warning("PRELOAD_BACKUP: not implemented yet, ignored");
     CHECK(!settings.preload_backups);
@@ -228,6 +247,7 @@ int main(void)
     lambda_reads_no_unprefixed_variables();
     own_settings_have_only_our_variable();
     harmful_omissions_are_refused();
+    once_takes_names();
     what_is_not_implemented_warns();
     the_readers_variable_is_known();
     a_group_that_gets_no_access_warns();

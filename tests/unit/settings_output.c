@@ -61,6 +61,10 @@ static void check_every_row(bool all_spellings)
         CHECK(!row->preset || contains_words(row->preset));
         CHECK(!row->harm || contains_words(row->harm));
     }
+    for (size_t i = 0; i < setting_standards_count; i++) {
+        CHECK(strstr(text, setting_standards[i].name));
+        CHECK(contains_words(setting_standards[i].meaning));
+    }
     for (size_t i = 0; i < setting_commands_count; i++) {
         CHECK(strstr(text, setting_commands[i].name));
         CHECK(contains_words(setting_commands[i].meaning));
@@ -119,8 +123,8 @@ static void check_prints_values_with_their_origin_and_hides_secrets(void)
     CHECK(strstr(text, "LOG_LEVEL = Warn  [LOG_LEVEL]\n"));
     CHECK(strstr(text, "LOG_PATH = (standard error)  [default]\n"));
     CHECK(strstr(text, "\nDIR = /a\\n/b  [SHMCONF_DIR]\n"));
-    CHECK(strstr(text, "POLL_INTERVAL = 60s  [AWS_APPCONFIG_EXTENSION_POLL_INTERVAL_SECONDS] "
-                       "(not implemented yet)\n"));
+    CHECK(strstr(text, "POLL_INTERVAL = 60s  [AWS_APPCONFIG_EXTENSION_POLL_INTERVAL_SECONDS]\n"));
+    CHECK(strstr(text, "PRELOAD_BACKUPS = true  [default] (not implemented yet)\n"));
     CHECK(strstr(text, "PROXY_HEADERS = (secret)  [PROXY_HEADERS]"));
     CHECK(!strstr(text, "hunter2"));
     for (size_t i = 0; i < settings_count; i++)

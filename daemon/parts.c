@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "source/aws.h"
+#include "source/directory.h"
+
+/* Connections that were idle longer are not used again: in Lambda a freeze may have come between.
+ */
+enum { IDLE_MAX_S = 60, IDLE_MAX_LAMBDA_S = 4 };
+
+static enum exit_status open_region(struct parts *parts, struct error *error)
+{
+    static const enum region_access access[] = {[SETTINGS_ACCESS_OWNER] = REGION_OWNER,
+                                                [SETTINGS_ACCESS_GROUP] = REGION_GROUP,
+                                                [SETTINGS_ACCESS_ALL] = REGION_ALL};
+    const struct settings *settings = parts->settings;
+    struct region_options options = {.path = settings->dir,
+                                     .path_is_given = settings->dir_given,
+                                     .access = access[settings->access],
+                                     .has_group = settings->group != SETTINGS_NO_GROUP,
+                                     .group = settings->group};
+    if (region_open(&parts->region, &options, error) != 0)
+        return EXIT_STATUS_REGION;
+    unsigned found = region_recover(parts->region);
+    log_info("region %s: %u configurations from before", settings->dir, found);
+    if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
+                            error) != 0)
+        return EXIT_STATUS_FAILURE;
+    return EXIT_STATUS_OK;
+}
+
+enum exit_status parts_open(struct parts *parts, const struct settings *settings,
+                            struct error *error)
+{
+    static const enum loop_backend backends[] = {[SETTINGS_LOOP_AUTO] = LOOP_AUTO,
+                                                 [SETTINGS_LOOP_EPOLL] = LOOP_EPOLL,
+                                                 [SETTINGS_LOOP_IO_URING] = LOOP_IO_URING};
+    parts->settings = settings;
+    if (loop_open(&parts->loop, backends[settings->loop], error) != 0)
+        return EXIT_STATUS_SETTINGS;
+    log_info("event loop: %s", loop_describe(parts->loop));
+    return open_region(parts, error);
+}
+
+static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
+                                 struct error *error)
+{
+    const struct settings *settings = parts->settings;
+    struct endpoint endpoint;
+    struct endpoint_inputs inputs = endpoint_inputs_read(settings->service_region);
+    const char *ca_bundle = getenv("AWS_CA_BUNDLE");
+    if (endpoint_resolve(&endpoint, &inputs, error) != 0 ||
+        credentials_environment_open(&parts->credentials, error) != 0)
+        return EXIT_STATUS_SETTINGS;
+    if (ca_bundle && *ca_bundle && access(ca_bundle, R_OK) != 0) {
+        error_system(error, errno, "AWS_CA_BUNDLE", "%s cannot be read", ca_bundle);
+        return EXIT_STATUS_SETTINGS;
+    }
+    struct aws_source_options options = {.endpoint = &endpoint,
+                                         .credentials = parts->credentials,
+                                         .poll_interval_ns = settings->poll_interval_ns,
+                                         .request_timeout_ns = settings->request_timeout_ns,
+                                         .connections_max = settings->max_connections,
+                                         .idle_max_s =
+                                             settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
+                                         .ca_bundle = ca_bundle && *ca_bundle ? ca_bundle : NULL,
+                                         .prefetch_list = prefetch_list};
+    return aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error)
+               ? EXIT_STATUS_FAILURE
+               : EXIT_STATUS_OK;
+}
+
+enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list,
+                                   struct error *error)
+{
+    const char *directory = parts->settings->local_development_directory;
+    if (!directory)
+        return open_aws(parts, prefetch_list, error);
+    return directory_source_open(&parts->source, parts->loop, parts->configurations, directory,
+                                 error)
+               ? EXIT_STATUS_SETTINGS
+               : EXIT_STATUS_OK;
+}
+
+void parts_close(struct parts *parts)
+{
+    source_close(parts->source);
+    if (parts->credentials)
+        parts->credentials->close(parts->credentials);
+    configurations_close(parts->configurations);
+    region_close(parts->region);
+    if (parts->loop)
+        loop_close(parts->loop);
+}
+
+uint64_t parts_first_wait_ns(const struct parts *parts)
+{
+    return 2 * parts->settings->request_timeout_ns + NS_PER_S;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/aws.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "log/log.h"
+#include "source/aws_internal.h"
+#include "source/file.h"
+#include "source/name_list.h"
+
+/* What sessions may promise, and the longest name. */
+enum { SESSION_INTERVAL_MIN_S = 15, SESSION_INTERVAL_MAX_S = 86400, IDENTIFIER_MAX = 128 };
+
+/* A timer that is later than this was not only kept waiting. */
+static const uint64_t late_max = 2 * NS_PER_S;
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct shmconf_name *x = a;
+    const struct shmconf_name *y = b;
+    if (x->size != y->size)
+        return x->size < y->size ? -1 : 1;
+    return memcmp(x->text, y->text, x->size);
+}
+
+static struct aws_source *aws_of(struct source *source)
+{
+    return (struct aws_source *)source;
+}
+
+static struct follow *find(struct aws_source *source, const struct shmconf_name *name)
+{
+    struct follow **found = tfind(name, &source->tree, compare_names);
+    return found ? *found : NULL;
+}
+
+static void follow_free(struct follow *follow)
+{
+    struct aws_source *source = follow->source;
+    follow_interrupt(follow);
+    loop_timer_stop(source->loop, &follow->timer);
+    tdelete(follow, &source->tree, compare_names);
+    free(follow->token);
+    free(follow);
+}
+
+/*
+ * Makes room for a new name: of those that never had a version and are not being fetched, the one
+ * that failed first goes. The list begins with the newest.
+ */
+static void evict(struct aws_source *source)
+{
+    struct follow **victim = NULL;
+    for (struct follow **at = &source->first; *at; at = &(*at)->next)
+        if (!(*at)->is_kept && !(*at)->call && !(*at)->waiters &&
+            !configuration_version((*at)->configuration))
+            victim = at;
+    if (!victim)
+        return;
+    struct follow *follow = *victim;
+    *victim = follow->next;
+    configurations_remove(source->configurations, follow->configuration);
+    follow_free(follow);
+}
+
+/* For how long the check of what a predecessor has left is late already. */
+static uint64_t late_by(const struct configuration *configuration)
+{
+    uint64_t next = configuration_status(configuration)->next_ns;
+    uint64_t now = clock_realtime_ns();
+    return configuration_version(configuration) && now > next ? now - next : 0;
+}
+
+static uint64_t seed_of(const struct shmconf_name *name)
+{
+    return clock_realtime_ns() ^ shmconf_crc32(0, name->text, name->size) * UINT64_C(0x100000001b3);
+}
+
+/* The service takes names of up to 128 characters; whatever else it would refuse costs no call. */
+static int check_name(const struct shmconf_name *name, struct error *error)
+{
+    for (int i = 0; i < SHMCONF_PARTS; i++) {
+        const char *part = shmconf_name_part(name, i);
+        size_t left = strlen(part);
+        unsigned characters = 0;
+        while (left > 0) {
+            size_t size = json_character(part, left, NULL);
+            if (size == 0 || ++characters > IDENTIFIER_MAX)
+                return error_set(error, EINVAL, "",
+                                 "A name of AppConfig's has at most %d characters, in UTF-8",
+                                 IDENTIFIER_MAX);
+            part += size;
+            left -= size;
+        }
+    }
+    return 0;
+}
+
+/* NULL: the error says why. */
+static struct follow *add(struct aws_source *source, const struct shmconf_name *name,
+                          struct error *error)
+{
+    uint32_t interval_s = (uint32_t)((source->poll_interval_ns + NS_PER_S - 1) / NS_PER_S);
+    struct configuration *configuration;
+    if (check_name(name, error) != 0)
+        return NULL;
+    if (configurations_are_full(source->configurations))
+        evict(source);
+    if (configurations_add(source->configurations, name, interval_s, &configuration, error) != 0)
+        return NULL;
+    struct follow *follow = calloc(1, sizeof *follow);
+    if (follow)
+        follow->name = *name;
+    if (!follow || !tsearch(follow, &source->tree, compare_names)) {
+        free(follow);
+        configurations_remove(source->configurations, configuration);
+        error_system(error, ENOMEM, "", "cannot follow another configuration");
+        return NULL;
+    }
+    follow->source = source;
+    follow->configuration = configuration;
+    schedule_init(&follow->schedule, clock_monotonic_ns(), late_by(configuration),
+                  source->poll_interval_ns, seed_of(name));
+    follow->next = source->first;
+    source->first = follow;
+    return follow;
+}
+
+static void prefetch_one(struct aws_source *source, const char *text)
+{
+    struct error error;
+    struct shmconf_name name;
+    if (shmconf_name_parse(&name, text) != 0) {
+        log_subject(LOG_LEVEL_ERROR, text, "is no name of a configuration; not prefetched");
+        return;
+    }
+    struct follow *follow = find(source, &name);
+    if (!follow)
+        follow = add(source, &name, &error);
+    if (!follow) {
+        log_error_object(LOG_LEVEL_ERROR, &error);
+        return;
+    }
+    follow->is_kept = true;
+    follow_go(follow);
+}
+
+static int prefetch(struct aws_source *source, const char *list, struct error *error)
+{
+    cleanup_free char *text;
+    cleanup_free char **names;
+    size_t count;
+    if (name_list_split(list, &text, &names, &count) != 0)
+        return error_system(error, ENOMEM, "PREFETCH_LIST", "cannot be taken apart");
+    for (size_t i = 0; i < count; i++)
+        prefetch_one(source, names[i]);
+    return 0;
+}
+
+/* After a snapshot was restored, copies of this process may use the same tokens. */
+static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_ns, uint64_t now)
+{
+    struct schedule shifted = follow->schedule;
+    schedule_elapse(&shifted, missed_ns);
+    if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
+        return; /* the clock may only have been set: the service counts on */
+    if (kind == THAW_RESTORED)
+        follow_drop_token(follow);
+    follow->schedule = shifted;
+}
+
+void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
+{
+    uint64_t missed_ns;
+    struct thaw_clocks now = thaw_clocks_now();
+    enum thaw_kind kind = thaw_look(&source->thaw, &now, &missed_ns);
+    /* Many timers may be late in the turn after the thaw; the first one did it all. */
+    bool is_told = source->thaw_turn_ns == loop_now(source->loop);
+    if ((kind == THAW_NONE && (late_ns <= late_max || is_told)) || source->is_stopping)
+        return;
+    source->thaw_turn_ns = loop_now(source->loop);
+    log_info("%s for %.1f s: new connections, and checks what is due",
+             kind == THAW_SLEPT      ? "the machine slept"
+             : kind == THAW_RESTORED ? "the wall clock jumped"
+                                     : "the process was stopped",
+             (double)(missed_ns > late_ns ? missed_ns : late_ns) / (double)NS_PER_S);
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        follow_interrupt(follow);
+        if (kind != THAW_NONE)
+            elapse(follow, kind, missed_ns, now.monotonic);
+    }
+    transfers_drop_idle(source->transfers);
+    /* Each once: what was missed meanwhile is not made up for. */
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        if (follow->waiters || follow->timer.position)
+            follow_go(follow);
+        if (!follow->call)
+            follow_arm(follow);
+    }
+}
+
+static enum source_wanted want(struct source *base, const struct shmconf_name *name,
+                               struct source_waiter *waiter, struct error *error)
+{
+    struct aws_source *source = aws_of(base);
+    aws_source_look_for_thaw(source, 0);
+    struct follow *follow = find(source, name);
+    if (!follow && source->is_stopping)
+        return SOURCE_UNKNOWN;
+    if (!follow)
+        follow = add(source, name, error);
+    if (!follow)
+        return SOURCE_REFUSED;
+    bool has_version = configuration_version(follow->configuration) != NULL;
+    bool is_overdue = schedule_is_overdue(&follow->schedule, clock_monotonic_ns());
+    follow_go(follow);
+    if (!follow->call || (has_version && !is_overdue && !waiter->is_patient))
+        return SOURCE_KNOWN;
+    source_waiter_add(&follow->waiters, waiter);
+    return has_version ? SOURCE_OVERDUE : SOURCE_FETCHING;
+}
+
+static void check(struct source *base)
+{
+    struct aws_source *source = aws_of(base);
+    aws_source_look_for_thaw(source, 0);
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        schedule_hurry(&follow->schedule, clock_monotonic_ns());
+        follow_go(follow);
+        if (!follow->call)
+            follow_arm(follow);
+    }
+}
+
+static void stop(struct source *base, void (*closed)(void *context), void *context)
+{
+    struct aws_source *source = aws_of(base);
+    source->is_stopping = true;
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        follow_interrupt(follow);
+        follow_arm(follow);
+        source_waiters_wake(&follow->waiters);
+    }
+    transfers_stop(source->transfers, closed, context);
+}
+
+static void close_source(struct source *base)
+{
+    struct aws_source *source = aws_of(base);
+    while (source->first) {
+        struct follow *follow = source->first;
+        source->first = follow->next;
+        follow_free(follow);
+    }
+    appconfig_data_close(source->data);
+    transfers_close(source->transfers);
+    free(source);
+}
+
+static unsigned session_interval(uint64_t poll_interval_ns)
+{
+    uint64_t seconds = (poll_interval_ns + NS_PER_S - 1) / NS_PER_S;
+    if (seconds < SESSION_INTERVAL_MIN_S)
+        return SESSION_INTERVAL_MIN_S;
+    return seconds > SESSION_INTERVAL_MAX_S ? SESSION_INTERVAL_MAX_S : (unsigned)seconds;
+}
+
+int aws_source_open(struct source **out, struct loop *loop, struct configurations *configurations,
+                    const struct aws_source_options *options, struct error *error)
+{
+    static const struct source_kind kind = {want, check, stop, close_source};
+    struct transfers_options transfers = {.connections_max = options->connections_max,
+                                          .timeout_ns = options->request_timeout_ns,
+                                          .idle_max_s = options->idle_max_s,
+                                          .ca_bundle = options->ca_bundle,
+                                          .body_max = FILE_SIZE_MAX};
+    struct aws_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return error_system(error, ENOMEM, "", "cannot follow AppConfig");
+    source->base.kind = &kind;
+    source->loop = loop;
+    source->configurations = configurations;
+    source->poll_interval_ns = options->poll_interval_ns;
+    source->session_interval_s = session_interval(options->poll_interval_ns);
+    int rc = transfers_open(&source->transfers, loop, &transfers, error);
+    if (!rc)
+        rc = appconfig_data_open(&source->data, source->transfers, options->endpoint,
+                                 options->credentials, error);
+    if (!rc) {
+        log_info("AppConfig in %s at %s", options->endpoint->region, options->endpoint->base);
+        aws_source_look_for_thaw(source, 0);
+        rc = prefetch(source, options->prefetch_list, error);
+    }
+    if (rc) {
+        close_source(&source->base);
+        return rc;
+    }
+    *out = &source->base;
+    return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configurations from AWS AppConfig. */
+#ifndef SHMCONFD_SOURCE_AWS_H
+#define SHMCONFD_SOURCE_AWS_H
+
+#include "configuration/configuration.h"
+#include "credentials/credentials.h"
+#include "loop/loop.h"
+#include "source/source.h"
+#include "upstream/endpoint.h"
+
+/* Texts are borrowed for the call only, the provider until the source is closed. */
+struct aws_source_options {
+    const struct endpoint *endpoint;
+    struct credentials_provider *credentials;
+    uint64_t poll_interval_ns;
+    uint64_t request_timeout_ns;
+    unsigned connections_max;
+    unsigned idle_max_s;       /* see struct transfers_options */
+    const char *ca_bundle;     /* NULL: the system's; borrowed until the source is closed */
+    const char *prefetch_list; /* NULL: none; otherwise as the setting of that name */
+};
+
+/* Begins to fetch what the list names; everything else is fetched when somebody wants it. */
+int aws_source_open(struct source **source, struct loop *loop,
+                    struct configurations *configurations, const struct aws_source_options *options,
+                    struct error *error);
+
+#endif

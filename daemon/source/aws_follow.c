@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A check of one configuration. A token is good for one call; the answer brings the next one. So
+ * after a call that the service may or may not have seen, the session is given up: its token is
+ * perhaps used, or the answer with the news is lost.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "log/log.h"
+#include "source/aws_internal.h"
+
+/* The service forgets tokens after 24 hours. */
+static const uint64_t token_age_max = UINT64_C(23) * 3600 * NS_PER_S;
+
+/* Answers "too early" in a row before the session is given up. */
+enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
+
+static void step(struct follow *follow);
+
+static void on_timer(struct loop *loop, struct loop_timer *timer)
+{
+    struct follow *follow = (struct follow *)((char *)timer - offsetof(struct follow, timer));
+    uint64_t now = loop_now(loop);
+    aws_source_look_for_thaw(follow->source, now > follow->armed_ns ? now - follow->armed_ns : 0);
+    follow_go(follow);
+    if (!follow->call)
+        follow_arm(follow);
+}
+
+/*
+ * A version is checked for ever. Without one, what nobody listed is tried again when somebody asks,
+ * unless the reason may pass by itself.
+ */
+void follow_arm(struct follow *follow)
+{
+    struct aws_source *source = follow->source;
+    bool goes_on = follow->is_kept || follow->is_transient ||
+                   configuration_version(follow->configuration) != NULL;
+    uint64_t now = clock_monotonic_ns();
+    if (!goes_on || follow->call || source->is_stopping) {
+        loop_timer_stop(source->loop, &follow->timer);
+        return;
+    }
+    follow->armed_ns = follow->schedule.due_ns > now ? follow->schedule.due_ns : now;
+    loop_timer_start(source->loop, &follow->timer, follow->armed_ns, on_timer);
+}
+
+void follow_drop_token(struct follow *follow)
+{
+    free(follow->token);
+    follow->token = NULL;
+}
+
+void follow_interrupt(struct follow *follow)
+{
+    if (!follow->call)
+        return;
+    appconfig_call_cancel(follow->call);
+    follow->call = NULL;
+    follow_drop_token(follow);
+}
+
+static bool take_token(struct follow *follow, const struct appconfig_result *result)
+{
+    follow_drop_token(follow);
+    follow->token = strdup(result->token);
+    follow->token_boot_ns = clock_ns(CLOCK_BOOTTIME);
+    return follow->token != NULL;
+}
+
+static uint64_t delay_of(const struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    return follow->schedule.due_ns > now ? follow->schedule.due_ns - now : 0;
+}
+
+/* Tells the configuration when the next check will be, before it gets this one's result. */
+static void plan(struct follow *follow)
+{
+    configuration_plan(follow->configuration,
+                       (uint32_t)((follow->schedule.interval_ns + NS_PER_S - 1) / NS_PER_S),
+                       delay_of(follow));
+}
+
+/* Waiters may do anything: nothing of the follow is touched after them. */
+static void end_check(struct follow *follow)
+{
+    follow_arm(follow);
+    source_waiters_wake(&follow->waiters);
+}
+
+/* `result` NULL: no call could be made. */
+static void fail(struct follow *follow, const struct error *reason,
+                 const struct appconfig_result *result)
+{
+    struct error error = *reason;
+    struct configuration_answer answer = {.status = result ? (uint32_t)result->status : 0};
+    if (result)
+        memcpy(answer.resource, result->resource, sizeof answer.resource);
+    snprintf(error.subject, sizeof error.subject, "%s", configuration_text(follow->configuration));
+    follow->is_transient = !result || (result->outcome != APPCONFIG_NOT_FOUND &&
+                                       result->outcome != APPCONFIG_BAD_REQUEST &&
+                                       result->outcome != APPCONFIG_DENIED);
+    schedule_fail(&follow->schedule, clock_monotonic_ns());
+    plan(follow);
+    configuration_fail(follow->configuration, &error, &answer);
+    end_check(follow);
+}
+
+static bool is_json(const char *type, const char *body, size_t size)
+{
+    static const char json[] = "application/json";
+    size_t length = strcspn(type, "; \t");
+    return length == sizeof json - 1 && strncasecmp(type, json, length) == 0 &&
+           json_check(body, size, NULL) == 0;
+}
+
+static void deliver(struct follow *follow, const struct appconfig_result *result)
+{
+    struct region_content content = {
+        .payload = result->body,
+        .size = result->body_size,
+        .content_type =
+            strlen(result->content_type) <= TYPE_MAX ? result->content_type : "text/plain",
+        .label = strlen(result->label) <= LABEL_MAX ? result->label : "",
+        .kind = is_json(result->content_type, result->body, result->body_size) ? SHMCONF_JSON
+                                                                               : SHMCONF_OPAQUE};
+    if (configuration_deliver(follow->configuration, &content, follow->started_ns) >= 0)
+        return;
+    /* The service will not send it again in this session. */
+    follow_drop_token(follow);
+    follow->is_transient = true;
+    schedule_fail(&follow->schedule, clock_monotonic_ns());
+}
+
+static void answered(struct follow *follow, const struct appconfig_result *result)
+{
+    struct error empty;
+    bool is_kept = take_token(follow, result);
+    follow->too_early = 0;
+    if (result->body_size == 0 && !configuration_version(follow->configuration)) {
+        follow_drop_token(follow);
+        error_set(&empty, ENODATA, "", "the service has an empty configuration");
+        fail(follow, &empty, result);
+        return;
+    }
+    schedule_succeed(&follow->schedule, clock_monotonic_ns(),
+                     result->interval_s ? result->interval_s : follow->source->session_interval_s);
+    plan(follow);
+    if (result->body_size == 0)
+        configuration_unchanged(follow->configuration);
+    else
+        deliver(follow, result);
+    if (!is_kept)
+        log_subject(LOG_LEVEL_WARN, configuration_text(follow->configuration),
+                    "no memory for its session: the next check starts another");
+    end_check(follow);
+}
+
+static void too_early(struct follow *follow, const struct appconfig_result *result)
+{
+    if (++follow->too_early >= TOO_EARLY_MAX || !configuration_version(follow->configuration)) {
+        if (follow->too_early >= TOO_EARLY_MAX)
+            follow_drop_token(follow);
+        fail(follow, &result->error, result);
+        return;
+    }
+    log_subject(LOG_LEVEL_DEBUG, configuration_text(follow->configuration),
+                "the service says that it is too early to ask again");
+    schedule_postpone(&follow->schedule, clock_monotonic_ns());
+    end_check(follow);
+}
+
+static void on_latest(void *owner, const struct appconfig_result *result)
+{
+    struct follow *follow = owner;
+    follow->call = NULL;
+    switch (result->outcome) {
+    case APPCONFIG_ANSWERED:
+        answered(follow, result);
+        return;
+    case APPCONFIG_TOO_EARLY:
+        too_early(follow, result);
+        return;
+    case APPCONFIG_TOKEN_BAD:
+        follow_drop_token(follow);
+        if (follow->has_new_session)
+            break;
+        step(follow);
+        return;
+    case APPCONFIG_AMBIGUOUS:
+    case APPCONFIG_BAD_REQUEST:
+        follow_drop_token(follow);
+        break;
+    case APPCONFIG_NOT_FOUND:
+    case APPCONFIG_DENIED:
+    case APPCONFIG_THROTTLED:
+    case APPCONFIG_SERVER_ERROR:
+    case APPCONFIG_NOT_SENT:
+        break; /* the token was not used */
+    }
+    fail(follow, &result->error, result);
+}
+
+static void on_session(void *owner, const struct appconfig_result *result)
+{
+    static const struct error no_memory = {.code = ENOMEM, .message = "no memory for its session"};
+    struct follow *follow = owner;
+    follow->call = NULL;
+    follow->has_new_session = true;
+    if (result->outcome != APPCONFIG_ANSWERED)
+        fail(follow, &result->error, result);
+    else if (take_token(follow, result))
+        step(follow);
+    else
+        fail(follow, &no_memory, NULL);
+}
+
+/* The next call: the one for the configuration, or that for the session which it needs. */
+static void step(struct follow *follow)
+{
+    struct aws_source *source = follow->source;
+    struct error error;
+    if (follow->token)
+        follow->call = appconfig_get_latest(source->data, follow->token, on_latest, follow, &error);
+    else
+        follow->call = appconfig_start_session(
+            source->data, &follow->name, source->session_interval_s, on_session, follow, &error);
+    if (!follow->call)
+        fail(follow, &error, NULL);
+}
+
+void follow_go(struct follow *follow)
+{
+    struct aws_source *source = follow->source;
+    if (follow->call || source->is_stopping ||
+        !schedule_is_due(&follow->schedule, clock_monotonic_ns()))
+        return;
+    loop_timer_stop(source->loop, &follow->timer);
+    configurations_check_root(source->configurations);
+    follow->started_ns = clock_monotonic_ns();
+    follow->has_new_session = false;
+    if (follow->token && clock_ns(CLOCK_BOOTTIME) - follow->token_boot_ns > token_age_max)
+        follow_drop_token(follow);
+    step(follow);
+}

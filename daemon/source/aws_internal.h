@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two files of the AWS source share. */
+#ifndef SHMCONFD_SOURCE_AWS_INTERNAL_H
+#define SHMCONFD_SOURCE_AWS_INTERNAL_H
+
+#include "source/aws.h"
+#include "source/schedule.h"
+#include "source/thaw.h"
+#include "upstream/appconfig_data.h"
+
+/* One configuration that is followed. */
+struct follow {
+    struct shmconf_name name; /* first: the source's tree compares names */
+    struct aws_source *source;
+    struct follow *next;
+    struct configuration *configuration;
+    struct schedule schedule;
+    struct loop_timer timer;
+    uint64_t armed_ns;           /* what the timer was set to */
+    struct appconfig_call *call; /* of the check that runs, or NULL */
+    char *token;                 /* of the session, or NULL: there is none */
+    uint64_t token_boot_ns;      /* when it came, by CLOCK_BOOTTIME */
+    uint64_t started_ns;         /* when the check began, monotonic */
+    bool is_kept;                /* named by the prefetch list */
+    bool is_transient;           /* the last failure may pass without anybody's doing */
+    bool has_new_session;        /* in this check */
+    unsigned too_early;          /* answers in a row */
+    struct source_waiter *waiters;
+};
+
+struct aws_source {
+    struct source base;
+    struct loop *loop;
+    struct configurations *configurations;
+    struct transfers *transfers;
+    struct appconfig_data *data;
+    uint64_t poll_interval_ns;
+    unsigned session_interval_s; /* what sessions promise */
+    struct thaw thaw;
+    uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
+    void *tree;            /* of search.h, by name */
+    struct follow *first;
+    bool is_stopping;
+};
+
+/* aws_follow.c: one configuration's check, from the call to what comes of it. */
+
+/* Begins the check if it is due and none runs; waiters are called when it has ended. */
+void follow_go(struct follow *follow);
+
+/* Sets the timer to the next check, if there is to be one. */
+void follow_arm(struct follow *follow);
+
+/* Ends the running check as if it had not begun; the answer is lost and so is the token. */
+void follow_interrupt(struct follow *follow);
+void follow_drop_token(struct follow *follow);
+
+/* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
+void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "upstream/appconfig_data.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "log/log.h"
+
+/* Requests are accepted when their time is within minutes of the service's. */
+enum { SKEW_MIN_S = 30 };
+
+struct appconfig_data {
+    struct transfers *transfers;
+    struct endpoint endpoint;
+    struct credentials_provider *credentials;
+    long skew_s;
+};
+
+struct appconfig_call {
+    struct appconfig_data *data;
+    enum appconfig_call_kind kind;
+    struct transfer *transfer;
+    char *query; /* "" for a session */
+    char *body;  /* "" for GET */
+    long skew_s; /* that it was signed with */
+    bool is_second;
+    appconfig_done *done;
+    void *owner;
+};
+
+int appconfig_data_open(struct appconfig_data **out, struct transfers *transfers,
+                        const struct endpoint *endpoint, struct credentials_provider *credentials,
+                        struct error *error)
+{
+    struct appconfig_data *data = calloc(1, sizeof *data);
+    if (!data)
+        return error_system(error, ENOMEM, "", "cannot set up AppConfig");
+    data->transfers = transfers;
+    data->endpoint = *endpoint;
+    data->credentials = credentials;
+    *out = data;
+    return 0;
+}
+
+void appconfig_data_close(struct appconfig_data *data)
+{
+    free(data);
+}
+
+long appconfig_data_skew(const struct appconfig_data *data)
+{
+    return data->skew_s;
+}
+
+static void call_free(struct appconfig_call *call)
+{
+    free(call->query);
+    free(call->body);
+    free(call);
+}
+
+void appconfig_call_cancel(struct appconfig_call *call)
+{
+    if (call->transfer)
+        transfer_cancel(call->transfer);
+    call_free(call);
+}
+
+static const char *find_header(const void *context, const char *name)
+{
+    return transfer_header(context, name);
+}
+
+/*
+ * A restored machine may be far off; the service's own time is what it compares with. Only a
+ * refusal teaches: the answer to a call that was let in may be old itself, having waited through a
+ * freeze.
+ */
+static void learn_skew(struct appconfig_data *data, const struct transfer_answer *answer)
+{
+    const char *date = transfer_header(answer->transfer, "Date");
+    time_t there = date ? curl_getdate(date, NULL) : -1;
+    if (there < 0)
+        return;
+    long skew = (long)(there - time(NULL));
+    if (labs(skew) <= SKEW_MIN_S)
+        skew = 0;
+    if (labs(skew - data->skew_s) > SKEW_MIN_S)
+        log_warn("this machine's clock is %ld s %s AppConfig's; requests are signed with the "
+                 "latter",
+                 labs(skew), skew < 0 ? "ahead of" : "behind");
+    data->skew_s = skew;
+}
+
+static int send_call(struct appconfig_call *call, struct error *error);
+
+static char *make_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* NULL: no memory. */
+static char *make_text(const char *format, ...)
+{
+    char *text;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return size < 0 ? NULL : text;
+}
+
+static void on_done(void *owner, const struct transfer_answer *answer)
+{
+    struct appconfig_call *call = owner;
+    struct appconfig_result result;
+    struct error ignored;
+    struct appconfig_raw raw = {answer->result,    answer->problem, answer->status,  answer->body,
+                                answer->body_size, find_header,     answer->transfer};
+    call->transfer = NULL;
+    appconfig_parse(&result, call->kind, &raw);
+    if (result.is_clock_error)
+        learn_skew(call->data, answer);
+    bool is_mended =
+        result.is_clock_error && !call->is_second && call->skew_s != call->data->skew_s;
+    if (is_mended) {
+        call->is_second = true;
+        if (send_call(call, &ignored) == 0) {
+            appconfig_result_free(&result);
+            return;
+        }
+    }
+    call->done(call->owner, &result);
+    appconfig_result_free(&result);
+    call_free(call);
+}
+
+static int sign(struct appconfig_call *call, const char *path,
+                const struct sigv4_credentials *credentials, struct sigv4_headers *headers,
+                struct error *error)
+{
+    const struct endpoint *endpoint = &call->data->endpoint;
+    bool is_post = call->kind == APPCONFIG_START_SESSION;
+    struct sigv4_request request = {.method = is_post ? "POST" : "GET",
+                                    .host = endpoint->host,
+                                    .path = path,
+                                    .query = call->query,
+                                    .content_type = is_post ? "application/json" : NULL,
+                                    .body = call->body,
+                                    .body_size = strlen(call->body)};
+    call->skew_s = call->data->skew_s;
+    struct sigv4_scope scope = {endpoint->region, ENDPOINT_SIGNING_NAME, time(NULL) + call->skew_s};
+    int rc = sigv4_sign(headers, &request, &scope, credentials);
+    return rc ? error_system(error, -rc, "", "the request cannot be signed") : 0;
+}
+
+static int send_call(struct appconfig_call *call, struct error *error)
+{
+    struct appconfig_data *data = call->data;
+    struct sigv4_credentials credentials;
+    struct sigv4_headers signature;
+    char path[sizeof data->endpoint.path + 32];
+    cleanup_free char *url = NULL;
+    cleanup_free char *date = NULL;
+    cleanup_free char *authorization = NULL;
+    cleanup_free char *token = NULL;
+    bool is_post = call->kind == APPCONFIG_START_SESSION;
+    snprintf(path, sizeof path, "%s%s", data->endpoint.path,
+             is_post ? "/configurationsessions" : "/configuration");
+    int rc = data->credentials->get(data->credentials, &credentials, error);
+    if (!rc)
+        rc = sign(call, path, &credentials, &signature, error);
+    if (rc)
+        return rc;
+    bool has_token = credentials.session_token && *credentials.session_token;
+    url = make_text("%s%s%s%s", data->endpoint.base, path + strlen(data->endpoint.path),
+                    *call->query ? "?" : "", call->query);
+    date = make_text("X-Amz-Date: %s", signature.date);
+    authorization = make_text("Authorization: %s", signature.authorization);
+    token = make_text("X-Amz-Security-Token: %s", has_token ? credentials.session_token : "");
+    if (!url || !date || !authorization || !token)
+        return error_system(error, ENOMEM, "", "the request cannot be made");
+    const char *headers[] = {date, authorization,
+                             is_post ? "Content-Type: application/json" : "Accept: */*",
+                             has_token ? token : NULL, NULL};
+    struct transfer_request request = {.method = is_post ? "POST" : "GET",
+                                       .url = url,
+                                       .headers = headers,
+                                       .body = call->body,
+                                       .body_size = strlen(call->body)};
+    call->transfer = transfer_start(data->transfers, &request, on_done, call);
+    return call->transfer ? 0 : error_system(error, ENOMEM, "", "the request cannot be made");
+}
+
+/* Takes query and body over. */
+static struct appconfig_call *start(struct appconfig_data *data, enum appconfig_call_kind kind,
+                                    char *query, char *body, appconfig_done *done, void *owner,
+                                    struct error *error)
+{
+    struct appconfig_call *call = calloc(1, sizeof *call);
+    if (!call || !query || !body) {
+        free(query);
+        free(body);
+        free(call);
+        error_system(error, ENOMEM, "", "the request cannot be made");
+        return NULL;
+    }
+    *call = (struct appconfig_call){
+        .data = data, .kind = kind, .query = query, .body = body, .done = done, .owner = owner};
+    if (send_call(call, error) == 0)
+        return call;
+    call_free(call);
+    return NULL;
+}
+
+struct appconfig_call *appconfig_start_session(struct appconfig_data *data,
+                                               const struct shmconf_name *name, unsigned interval_s,
+                                               appconfig_done *done, void *owner,
+                                               struct error *error)
+{
+    enum { ESCAPE_MAX = 6 };
+    char parts[SHMCONF_PARTS][ESCAPE_MAX * SHMCONF_PART_MAX + 1];
+    for (int i = 0; i < SHMCONF_PARTS; i++) {
+        const char *part = shmconf_name_part(name, i);
+        json_escape(parts[i], sizeof parts[i], part, strlen(part));
+    }
+    char *body = make_text(
+        "{\"ApplicationIdentifier\":\"%s\",\"EnvironmentIdentifier\":\"%s\","
+        "\"ConfigurationProfileIdentifier\":\"%s\",\"RequiredMinimumPollIntervalInSeconds\":%u}",
+        parts[SHMCONF_APPLICATION], parts[SHMCONF_ENVIRONMENT], parts[SHMCONF_PROFILE], interval_s);
+    return start(data, APPCONFIG_START_SESSION, strdup(""), body, done, owner, error);
+}
+
+struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const char *token,
+                                            appconfig_done *done, void *owner, struct error *error)
+{
+    static const char key[] = "configuration_token=";
+    char *query = malloc(sizeof key + 3 * strlen(token));
+    if (query) {
+        memcpy(query, key, sizeof key - 1);
+        sigv4_escape(query + sizeof key - 1, token);
+    }
+    return start(data, APPCONFIG_GET_LATEST, query, strdup(""), done, owner, error);
+}

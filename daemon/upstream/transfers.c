@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "upstream/transfers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "upstream/transfers_internal.h"
+
+enum { HEADERS_MAX = 64 * 1024 };
+
+struct bytes {
+    char *data;
+    size_t size;
+    size_t room;
+};
+
+struct transfer {
+    struct transfers *transfers;
+    struct transfer *next;
+    CURL *easy;
+    struct curl_slist *header_list;
+    struct bytes headers; /* lines, each ended by a NUL */
+    struct bytes body;
+    bool is_too_long;
+    bool is_running;
+    char problem[CURL_ERROR_SIZE];
+    transfer_done *done;
+    void *owner;
+};
+
+static void start_waiting(struct transfers *transfers);
+
+static int append(struct bytes *bytes, const char *data, size_t size, size_t max)
+{
+    if (size > max || bytes->size > max - size)
+        return -EFBIG;
+    if (bytes->size + size + 1 > bytes->room) {
+        size_t room = (bytes->size + size + 1) * 2;
+        char *larger = realloc(bytes->data, room);
+        if (!larger)
+            return -ENOMEM;
+        bytes->data = larger;
+        bytes->room = room;
+    }
+    memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+    bytes->data[bytes->size] = '\0';
+    return 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *context)
+{
+    struct transfer *transfer = context;
+    (void)one;
+    if (append(&transfer->body, data, size, transfer->transfers->options.body_max) == 0)
+        return size;
+    transfer->is_too_long = true;
+    return 0; /* libcurl ends the transfer */
+}
+
+static size_t on_header(char *data, size_t one, size_t size, void *context)
+{
+    struct transfer *transfer = context;
+    size_t text = one * size;
+    if (text >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        transfer->headers.size = 0; /* of a 100 Continue */
+    while (text > 0 && (data[text - 1] == '\n' || data[text - 1] == '\r'))
+        text--;
+    if (append(&transfer->headers, data, text, HEADERS_MAX) == 0 &&
+        append(&transfer->headers, "", 1, HEADERS_MAX) == 0)
+        return one * size;
+    transfer->is_too_long = true;
+    return 0;
+}
+
+const char *transfer_header(const struct transfer *transfer, const char *name)
+{
+    size_t size = strlen(name);
+    const char *end = transfer->headers.data + transfer->headers.size;
+    for (const char *at = transfer->headers.data; at && at < end; at += strlen(at) + 1) {
+        if (strncasecmp(at, name, size) != 0 || at[size] != ':')
+            continue;
+        at += size + 1;
+        return at + strspn(at, " \t");
+    }
+    return NULL;
+}
+
+static void transfer_free(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->header_list);
+    free(transfer->headers.data);
+    free(transfer->body.data);
+    free(transfer);
+}
+
+/* Takes it out of a list; false if it is not in there. */
+static bool unlink_from(struct transfer **list, const struct transfer *transfer)
+{
+    for (; *list; list = &(*list)->next)
+        if (*list == transfer) {
+            *list = transfer->next;
+            return true;
+        }
+    return false;
+}
+
+/* Did the request certainly not reach the service? */
+static bool is_refused(CURLcode code)
+{
+    return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
+           code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
+           code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+           code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+}
+
+static void finish(struct transfer *transfer, CURLcode code)
+{
+    struct transfers *transfers = transfer->transfers;
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_multi_remove_handle(transfers->multi, transfer->easy);
+    unlink_from(&transfers->running, transfer);
+    transfers->running_count--;
+    const char *problem = transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
+    struct transfer_answer answer = {
+        .result = code == CURLE_OK                   ? TRANSFER_ANSWERED
+                  : is_refused(code)                 ? TRANSFER_REFUSED
+                  : code == CURLE_OPERATION_TIMEDOUT ? TRANSFER_TIMED_OUT
+                                                     : TRANSFER_BROKEN,
+        .problem = transfer->is_too_long ? "the answer is too long" : problem,
+        .status = (int)status,
+        .body = transfer->body.data ? transfer->body.data : "",
+        .body_size = transfer->body.size,
+        .transfer = transfer};
+    transfer->done(transfer->owner, &answer);
+    transfer_free(transfer);
+}
+
+void transfers_collect(struct transfers *transfers)
+{
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read(transfers->multi, &left));) {
+        struct transfer *transfer = NULL;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        finish(transfer, code);
+        if (!transfers->multi)
+            return; /* `done` has stopped everything */
+    }
+    start_waiting(transfers);
+}
+
+int transfers_open(struct transfers **out, struct loop *loop,
+                   const struct transfers_options *options, struct error *error)
+{
+    struct transfers *transfers = calloc(1, sizeof *transfers);
+    if (!transfers || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        goto failed;
+    transfers->loop = loop;
+    transfers->options = *options;
+    transfers->multi = transfers_make_multi(transfers);
+    if (!transfers->multi)
+        goto failed;
+    *out = transfers;
+    return 0;
+failed:
+    free(transfers);
+    return error_system(error, ENOMEM, "", "cannot set up libcurl");
+}
+
+static bool set_headers(struct transfer *transfer, const char *const *headers)
+{
+    for (; *headers; headers++) {
+        struct curl_slist *longer = curl_slist_append(transfer->header_list, *headers);
+        if (!longer)
+            return false;
+        transfer->header_list = longer;
+    }
+    return true;
+}
+
+static void set_options(struct transfer *transfer, const struct transfer_request *request)
+{
+    const struct transfers_options *options = &transfer->transfers->options;
+    CURL *easy = transfer->easy;
+    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->header_list);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(options->timeout_ns / NS_PER_MS));
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)options->idle_max_s);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    /* Nothing here redirects, and a redirected request would carry its signature elsewhere. */
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
+    if (options->ca_bundle)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_bundle);
+    if (strcmp(request->method, "POST") == 0) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_size);
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body);
+    }
+}
+
+/*
+ * libcurl has no call that closes idle connections, but a multi handle takes its own with it. False
+ * while transfers run.
+ */
+static bool renew(struct transfers *transfers)
+{
+    if (transfers->running_count)
+        return false;
+    CURLM *fresh = transfers_make_multi(transfers);
+    if (fresh) {
+        transfers_end_multi(transfers);
+        transfers->multi = fresh;
+    }
+    transfers->is_renewing = false;
+    return true;
+}
+
+/* Only a timer's or a socket's turn does the work, so `done` is never called inside here. */
+static void start_waiting(struct transfers *transfers)
+{
+    if (transfers->is_renewing && !renew(transfers))
+        return;
+    while (transfers->waiting && transfers->running_count < transfers->options.connections_max) {
+        struct transfer *transfer = transfers->waiting;
+        transfers->waiting = transfer->next;
+        transfer->next = transfers->running;
+        transfers->running = transfer;
+        transfers->running_count++;
+        transfer->is_running = true;
+        /* Asks for the timer, which begins the work. */
+        curl_multi_add_handle(transfers->multi, transfer->easy);
+    }
+}
+
+struct transfer *transfer_start(struct transfers *transfers, const struct transfer_request *request,
+                                transfer_done *done, void *owner)
+{
+    struct transfer *transfer = calloc(1, sizeof *transfer);
+    if (!transfer)
+        return NULL;
+    transfer->transfers = transfers;
+    transfer->done = done;
+    transfer->owner = owner;
+    transfer->easy = curl_easy_init();
+    if (!transfer->easy || !set_headers(transfer, request->headers)) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    set_options(transfer, request);
+    struct transfer **last = &transfers->waiting;
+    while (*last)
+        last = &(*last)->next;
+    *last = transfer;
+    start_waiting(transfers);
+    return transfer;
+}
+
+void transfer_cancel(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+    if (transfer->is_running) {
+        curl_multi_remove_handle(transfers->multi, transfer->easy);
+        unlink_from(&transfers->running, transfer);
+        transfers->running_count--;
+    } else {
+        unlink_from(&transfers->waiting, transfer);
+    }
+    transfer_free(transfer);
+}
+
+void transfers_drop_idle(struct transfers *transfers)
+{
+    transfers->is_renewing = true;
+    start_waiting(transfers);
+}
+
+void transfers_stop(struct transfers *transfers, void (*closed)(void *context), void *context)
+{
+    for (struct transfer *transfer; (transfer = transfers->waiting);) {
+        transfers->waiting = transfer->next;
+        transfer_free(transfer);
+    }
+    for (struct transfer *transfer; (transfer = transfers->running);) {
+        transfers->running = transfer->next;
+        curl_multi_remove_handle(transfers->multi, transfer->easy);
+        transfer_free(transfer);
+    }
+    transfers->running_count = 0;
+    transfers_end_multi(transfers);
+    if (!transfers->sockets) {
+        closed(context);
+        return;
+    }
+    transfers->closed = closed;
+    transfers->context = context;
+}
+
+void transfers_close(struct transfers *transfers)
+{
+    if (!transfers)
+        return;
+    if (transfers->multi)
+        transfers_end_multi(transfers);
+    free(transfers);
+    curl_global_cleanup();
+}

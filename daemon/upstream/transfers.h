@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP requests to a service: libcurl's multi interface on the event loop. At most so many run at a
+ * time; the others wait in the order in which they were started.
+ */
+#ifndef SHMCONFD_TRANSFERS_H
+#define SHMCONFD_TRANSFERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "loop/loop.h"
+
+struct transfers;
+struct transfer;
+
+struct transfers_options {
+    unsigned connections_max;
+    uint64_t timeout_ns;   /* for one request, from its start on the wire to the whole answer */
+    unsigned idle_max_s;   /* a connection that was idle longer is not used again */
+    const char *ca_bundle; /* NULL: libcurl's own; borrowed */
+    size_t body_max;       /* a longer answer is an error */
+};
+
+/* Texts are copied by transfer_start. */
+struct transfer_request {
+    const char *method; /* "GET" or "POST" */
+    const char *url;
+    const char *const *headers; /* "Name: value", ended by NULL */
+    const void *body;           /* for POST */
+    size_t body_size;
+};
+
+enum transfer_result {
+    TRANSFER_ANSWERED, /* there is a whole answer, of whatever status */
+    TRANSFER_REFUSED,  /* the request surely did not reach the service */
+    TRANSFER_BROKEN,   /* it may have: no answer, or a cut one */
+    TRANSFER_TIMED_OUT /* likewise */
+};
+
+/* Valid during the call of `done` only. */
+struct transfer_answer {
+    enum transfer_result result;
+    const char *problem; /* unless answered: what libcurl says */
+    int status;
+    const char *body; /* a NUL behind its end */
+    size_t body_size;
+    struct transfer *transfer;
+};
+
+/* Called once, never from inside transfer_start; not at all after transfer_cancel. */
+typedef void transfer_done(void *owner, const struct transfer_answer *answer);
+
+int transfers_open(struct transfers **transfers, struct loop *loop,
+                   const struct transfers_options *options, struct error *error);
+
+/* NULL when out of memory. */
+struct transfer *transfer_start(struct transfers *transfers, const struct transfer_request *request,
+                                transfer_done *done, void *owner);
+void transfer_cancel(struct transfer *transfer);
+
+/* The value of a header of the answer, compared without case, or NULL. Only inside `done`. */
+const char *transfer_header(const struct transfer *transfer, const char *name);
+
+/*
+ * Closes the connections that are idle: after a thaw their peers are gone without a word. While
+ * transfers run, those that wait are held back until that could be done.
+ */
+void transfers_drop_idle(struct transfers *transfers);
+
+/* Cancels all; `closed` is called when nothing is active on the loop: at once, or in a later turn.
+ */
+void transfers_stop(struct transfers *transfers, void (*closed)(void *context), void *context);
+void transfers_close(struct transfers *transfers);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two files of the transfers share. */
+#ifndef SHMCONFD_TRANSFERS_INTERNAL_H
+#define SHMCONFD_TRANSFERS_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "upstream/transfers.h"
+
+/* A socket of libcurl's. It ends when libcurl is done with it and its poll has ended. */
+struct watched_socket {
+    struct loop_op poll;
+    struct transfers *transfers;
+    struct watched_socket *next;
+    curl_socket_t fd;
+    unsigned wanted; /* POLLIN, POLLOUT; 0: libcurl has removed it */
+};
+
+struct transfers {
+    struct loop *loop;
+    struct transfers_options options;
+    CURLM *multi;
+    struct loop_timer timer;
+    struct watched_socket *sockets;
+    struct transfer *waiting; /* the first to go */
+    struct transfer *running;
+    unsigned running_count;
+    bool
+        is_renewing; /* nothing starts until the running ones have ended and `multi` is a new one */
+    void (*closed)(void *context);
+    void *context;
+};
+
+/* transfers_sockets.c: a multi handle whose sockets and timer are on the loop; NULL: no memory. */
+CURLM *transfers_make_multi(struct transfers *transfers);
+
+/* Ends the multi handle; its sockets end in later turns. */
+void transfers_end_multi(struct transfers *transfers);
+
+/* transfers.c: ends what libcurl has ended, and starts what waited for that. */
+void transfers_collect(struct transfers *transfers);
+
+#endif
