@@ -164,7 +164,8 @@ static void answer_missing(struct http_exchange *exchange, const struct flags *f
 void answer_flags(struct http_exchange *exchange, struct region_version *version,
                   struct flags *flags)
 {
-    if (version->kind != SHMCONF_JSON || flags_find(flags, version->payload, version->size) != 0) {
+    /* By the bytes and not by the content type: a local file without an extension will do. */
+    if (flags_find(flags, version->payload, version->size) != 0) {
         http_respond_message(exchange, 400, NULL,
                              "The parameter flag needs a configuration that is a JSON object");
         return;

@@ -184,6 +184,8 @@ def check_value(schema, value, where):
         assert len(value) >= schema.get("minLength", 0), f"{where} is too short: {value!r}"
         assert re.search(schema.get("pattern", ""), value), f"{where}: {value!r}"
         return
+    if "properties" not in schema:
+        return
     properties = schema["properties"]
     missing = set(schema["required"]) - set(value)
     assert not missing, f"{where} lacks {missing}"

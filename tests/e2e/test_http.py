@@ -147,9 +147,27 @@ def test_unknown_method_is_501_and_the_connection_stays(client, method):
     client.expect(501, method, "/nowhere")
 
 
-@pytest.mark.parametrize("query", ["flag=a", "flag", "flag=", "x=1&flag=a&flag=b", "&&flag=a"])
-def test_flags_are_501_for_now(client, query):
-    assert "flag" in client.expect(501, "GET", f"{SHOP}?{query}").message
+@pytest.mark.parametrize("query,body", [
+    ("flag=limit", b"10"), ("flag=on", b"true"), ("x=1&flag=limit", b"10"), ("&&flag=on", b"true"),
+    ("flag=on&flag=limit", b'{"on":true,"limit":10}'), ("flag=l%69mit", b"10"),
+])
+def test_flags_are_their_own_bytes(client, query, body):
+    assert client.expect(200, "GET", f"{SHOP}?{query}").body == body
+
+
+@pytest.mark.parametrize("query,missing", [
+    ("flag=a", ["a"]), ("flag", [""]), ("flag=", [""]), ("flag=limit&flag=b&flag=a", ["b", "a"]),
+])
+def test_flag_that_is_not_there_is_named(client, query, missing):
+    answer = json.loads(client.expect(400, "GET", f"{SHOP}?{query}").body)
+    assert answer == {"Details": {"Value": {name: {"Problem": "NoSuchFlag"} for name in missing}},
+                      "Message": "Configuration data missing one or more flag values",
+                      "Reason": "InvalidParameters"}
+
+
+def test_flag_of_what_is_no_object_is_400(client):
+    target = path_of("Shop", "Prod", "Binary") + "?flag=a"
+    assert "JSON object" in client.expect(400, "GET", target).message
 
 
 @pytest.mark.parametrize("query", ["", "x", "x=flag", "flags=a", "Flag=a", "a=%", "a=/b/c",
@@ -245,7 +263,7 @@ def test_100_requests_in_one_write_are_answered_in_order(client):
         (405, "POST", SHOP, "Content-Length: 21"),
         (304, "GET", SHOP, f"If-None-Match: {etag}"),
         (400, "GET", "/applications/%/environments/%/configurations/%"), (200, "GET", "/ping"),
-        (501, "GET", SHOP + "?flag=x"), (405, "PUT", "/ping", "Transfer-Encoding: chunked"),
+        (400, "GET", SHOP + "?flag=x"), (405, "PUT", "/ping", "Transfer-Encoding: chunked"),
         (500, "GET", path_of("Shop", "Prod", "Broken")),
         (200, "GET", path_of("Shop", "Prod", "Binary")), (501, "FETCH", SHOP),
     ]

@@ -154,12 +154,12 @@ def test_setting_that_cannot_be_ignored_is_refused(tmp_path, name):
 
 def test_warnings_do_not_keep_it_from_starting(tmp_path):
     env = {"SHMCONF_HTTP_PROT": "1", "AWS_APPCONFIG_EXTENSION_NONSENSE": "hunter2",
-           "PREFETCH_LIST": NAME, "POLL_INTERVAL": "10", "SHMCONF_GROUP": str(os.getegid())}
+           "BACKUP_DIRECTORY": "/x", "WAIT_ON_MANIFEST": "1", "SHMCONF_GROUP": str(os.getegid())}
     with Daemon(tmp_path, env=env) as daemon:
         log = daemon.log()
         assert "WARN SHMCONF_HTTP_PROT: unknown variable, did you mean SHMCONF_HTTP_PORT?" in log
         assert "WARN AWS_APPCONFIG_EXTENSION_NONSENSE: unknown variable\n" in log
-        for name in ("PREFETCH_LIST", "POLL_INTERVAL"):
+        for name in ("BACKUP_DIRECTORY", "WAIT_ON_MANIFEST"):
             assert f"WARN {name}: not implemented yet, ignored" in log
         assert "WARN SHMCONF_GROUP: gives the group no access unless" in log
         assert daemon.count_log("WARN") == 5
@@ -170,8 +170,8 @@ def test_local_directory_must_exist(tmp_path):
     env = settings_of(tmp_path)
     file = tmp_path / "file"
     file.touch()
-    line = one_line(run(env={**env, "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": None}), 3)
-    assert line.startswith("shmconfd: LOCAL_DEVELOPMENT_DIRECTORY: is not set")
+    line = fatal_line(run(env={**env, "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": None}), 3)
+    assert "AWS_REGION: is not set" in line and "LOCAL_DEVELOPMENT_DIRECTORY" in line
     for path, reason in [(tmp_path / "missing", "No such file or directory"),
                          (file, "Not a directory"), (tmp_path / "file/below", "Not a directory")]:
         line = fatal_line(run(env={**env, "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": path}), 3)
