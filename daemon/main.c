@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "log/log.h"
 #include "once.h"
+#include "parts.h"
 #include "settings/settings.h"
 
 static enum exit_status report(enum exit_status status, const struct error *error)
@@ -28,11 +29,17 @@ static enum exit_status run(const struct settings *settings)
     return status;
 }
 
-static void check(const struct settings *settings)
+/* Also what can be found out of the source without starting it. */
+static enum exit_status check(const struct settings *settings)
 {
+    struct error error;
     settings_print_effective(stdout, settings);
     for (size_t i = 0; i < settings->warning_count; i++)
         fprintf(stderr, "shmconfd: warning: %s\n", settings->warnings[i]);
+    if (log_check(settings->log_path, &error) != 0)
+        return report(EXIT_STATUS_SETTINGS, &error);
+    enum exit_status status = parts_check_source(settings, &error);
+    return status == EXIT_STATUS_OK ? status : report(status, &error);
 }
 
 int main(int argc, char **argv)
@@ -49,7 +56,7 @@ int main(int argc, char **argv)
     else if (settings.action == SETTINGS_REFERENCE)
         settings_print_markdown(stdout);
     else if (settings.action == SETTINGS_CHECK)
-        check(&settings);
+        status = check(&settings);
     else
         status = run(&settings);
     settings_free(&settings);

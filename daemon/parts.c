@@ -2,16 +2,17 @@
 #include "parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "log/log.h"
 #include "source/aws.h"
 #include "source/directory.h"
 
-/* Connections that were idle longer are not used again: in Lambda a freeze may have come between.
- */
+/* Connections idle for longer are not used again: in Lambda a freeze may have come between. */
 enum { IDLE_MAX_S = 60, IDLE_MAX_LAMBDA_S = 4 };
 
 static enum exit_status open_region(struct parts *parts, struct error *error)
@@ -48,20 +49,30 @@ enum exit_status parts_open(struct parts *parts, const struct settings *settings
     return open_region(parts, error);
 }
 
+/* What AWS as the source needs: an endpoint, keys, and the authorities that it names. */
+static int prepare_aws(const struct settings *settings, struct endpoint *endpoint,
+                       struct credentials_provider **credentials, const char **ca_bundle,
+                       struct error *error)
+{
+    struct endpoint_inputs inputs = endpoint_inputs_read(settings->service_region);
+    const char *bundle = getenv("AWS_CA_BUNDLE");
+    *ca_bundle = bundle && *bundle ? bundle : NULL;
+    int rc = endpoint_resolve(endpoint, &inputs, error);
+    if (!rc)
+        rc = credentials_environment_open(credentials, error);
+    if (!rc && *ca_bundle && access(*ca_bundle, R_OK) != 0)
+        rc = error_system(error, errno, "AWS_CA_BUNDLE", "%s cannot be read", *ca_bundle);
+    return rc;
+}
+
 static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                  struct error *error)
 {
     const struct settings *settings = parts->settings;
     struct endpoint endpoint;
-    struct endpoint_inputs inputs = endpoint_inputs_read(settings->service_region);
-    const char *ca_bundle = getenv("AWS_CA_BUNDLE");
-    if (endpoint_resolve(&endpoint, &inputs, error) != 0 ||
-        credentials_environment_open(&parts->credentials, error) != 0)
+    const char *ca_bundle;
+    if (prepare_aws(settings, &endpoint, &parts->credentials, &ca_bundle, error) != 0)
         return EXIT_STATUS_SETTINGS;
-    if (ca_bundle && *ca_bundle && access(ca_bundle, R_OK) != 0) {
-        error_system(error, errno, "AWS_CA_BUNDLE", "%s cannot be read", ca_bundle);
-        return EXIT_STATUS_SETTINGS;
-    }
     struct aws_source_options options = {.endpoint = &endpoint,
                                          .credentials = parts->credentials,
                                          .poll_interval_ns = settings->poll_interval_ns,
@@ -69,7 +80,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                          .connections_max = settings->max_connections,
                                          .idle_max_s =
                                              settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
-                                         .ca_bundle = ca_bundle && *ca_bundle ? ca_bundle : NULL,
+                                         .ca_bundle = ca_bundle,
                                          .prefetch_list = prefetch_list};
     return aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error)
                ? EXIT_STATUS_FAILURE
@@ -86,6 +97,25 @@ enum exit_status parts_open_source(struct parts *parts, const char *prefetch_lis
                                  error)
                ? EXIT_STATUS_SETTINGS
                : EXIT_STATUS_OK;
+}
+
+enum exit_status parts_check_source(const struct settings *settings, struct error *error)
+{
+    const char *directory = settings->local_development_directory;
+    struct endpoint endpoint;
+    struct credentials_provider *credentials = NULL;
+    const char *ca_bundle;
+    int rc = 0;
+    if (!directory) {
+        rc = prepare_aws(settings, &endpoint, &credentials, &ca_bundle, error);
+        if (credentials)
+            credentials->close(credentials);
+    } else {
+        cleanup_close int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            rc = error_system(error, errno, directory, "cannot open the local directory");
+    }
+    return rc ? EXIT_STATUS_SETTINGS : EXIT_STATUS_OK;
 }
 
 void parts_close(struct parts *parts)

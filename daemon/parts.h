@@ -29,6 +29,9 @@ enum exit_status parts_open_source(struct parts *parts, const char *prefetch_lis
                                    struct error *error);
 void parts_close(struct parts *parts);
 
+/* Whether the source could be opened with these settings: for --check. Nothing is started. */
+enum exit_status parts_check_source(const struct settings *settings, struct error *error);
+
 /* Longest time that a first fetch may take: a session, a configuration and some waiting. */
 uint64_t parts_first_wait_ns(const struct parts *parts);
 

@@ -8,6 +8,7 @@
 #include "agent/answer.h"
 #include "agent/fetch.h"
 #include "base/json.h"
+#include "log/log.h"
 
 enum { SEGMENTS_MAX = 8 };
 
@@ -71,6 +72,8 @@ void routes_handle(void *context, struct http_exchange *exchange)
     const struct http_request *request = http_exchange_request(exchange);
     const struct route *route = NULL;
     struct path path;
+    log_debug("request: %.*s %.*s", (int)request->method_text.size, request->method_text.data,
+              (int)request->path.size, request->path.data);
     if (request->method == HTTP_UNKNOWN) {
         http_respond_message(exchange, 501, NULL, "Unknown method; GET and HEAD are supported");
         return;

@@ -11,7 +11,6 @@
 
 struct configuration {
     struct shmconf_name name; /* first: the set's tree compares names */
-    char text[SHMCONF_NAME_TEXT_MAX];
     struct configurations *set;
     struct configuration *next;
     struct region_entry *entry;
@@ -87,20 +86,20 @@ struct configuration *configurations_find(struct configurations *set,
 int configurations_add(struct configurations *set, const struct shmconf_name *name,
                        uint32_t interval_s, struct configuration **out, struct error *error)
 {
+    char text[SHMCONF_NAME_TEXT_MAX];
+    shmconf_name_print(name, text);
+    if (set->count >= set->limit)
+        return error_set(error, ENOSPC, text,
+                         "is one more than SHMCONF_MAX_CONFIGURATIONS=%zu allows", set->limit);
     struct configuration *configuration = calloc(1, sizeof *configuration);
     if (!configuration)
-        return error_system(error, ENOMEM, "", "cannot keep another configuration");
+        return error_system(error, ENOMEM, text, "cannot keep it");
     configuration->name = *name;
     configuration->set = set;
-    configuration->status.interval_s = interval_s;
-    shmconf_name_print(name, configuration->text);
-    int rc = set->count < set->limit
-                 ? region_entry_open(&configuration->entry, set->region, name, error)
-                 : error_set(error, ENOSPC, configuration->text,
-                             "is one more than SHMCONF_MAX_CONFIGURATIONS=%zu allows", set->limit);
+    int rc = region_entry_open(&configuration->entry, set->region, name, error);
     if (!rc && !tsearch(configuration, &set->tree, compare_names)) {
         region_entry_close(configuration->entry);
-        rc = error_system(error, ENOMEM, configuration->text, "cannot keep it");
+        rc = error_system(error, ENOMEM, text, "cannot keep it");
     }
     if (rc) {
         free(configuration);
@@ -178,7 +177,7 @@ static void store_status(struct configuration *configuration)
     int rc = region_entry_status(configuration->entry, &configuration->status, &error);
     int checked = region_entry_check(configuration->entry, rc < 0 ? NULL : &error);
     if (checked == 1)
-        log_subject(LOG_LEVEL_WARN, configuration->text,
+        log_subject(LOG_LEVEL_WARN, configuration_text(configuration),
                     "was removed or damaged in the region: published it again");
     if (checked < 0 || (rc < 0 && checked == 0))
         log_once(&configuration->region_error, &error);
@@ -206,17 +205,17 @@ int configuration_deliver(struct configuration *configuration, const struct regi
     configuration->error.code = 0;
     if (rc == 1)
         log_info("%s data for '%s' in %.3fms", is_first ? "retrieved initial" : "updated cache",
-                 configuration->text,
+                 configuration_text(configuration),
                  (double)(clock_monotonic_ns() - started_ns) / (double)NS_PER_MS);
     else if (was_bad)
-        log_info("'%s' is good again", configuration->text);
+        log_info("'%s' is good again", configuration_text(configuration));
     return rc;
 }
 
 void configuration_unchanged(struct configuration *configuration)
 {
     if (configuration->error.code)
-        log_info("'%s' is good again", configuration->text);
+        log_info("'%s' is good again", configuration_text(configuration));
     configuration->error.code = 0;
     stamp(configuration, true);
     if (region_entry_version(configuration->entry))
@@ -274,5 +273,5 @@ const struct shmconf_record *configuration_status(const struct configuration *co
 
 const char *configuration_text(const struct configuration *configuration)
 {
-    return configuration->text;
+    return region_entry_text(configuration->entry);
 }

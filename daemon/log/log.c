@@ -38,6 +38,21 @@ static int open_file(const char *path, struct error *error)
     return fd;
 }
 
+int log_check(const char *path, struct error *error)
+{
+    char directory[4096];
+    if (!path || access(path, W_OK) == 0)
+        return 0;
+    int code = errno;
+    snprintf(directory, sizeof directory, "%s", path);
+    char *slash = strrchr(directory, '/');
+    if (slash)
+        slash[slash == directory] = '\0';
+    if (code == ENOENT && access(slash ? directory : ".", W_OK | X_OK) == 0)
+        return 0;
+    return error_system(error, code, path, "the log file cannot be opened");
+}
+
 static void use(int fd, char *path)
 {
     if (sink.path)

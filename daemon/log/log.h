@@ -41,6 +41,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
  */
 int log_open(enum log_level level, enum log_format format, const char *path, struct error *error);
 
+/* Whether log_open could open `path`, which is not created for that. */
+int log_check(const char *path, struct error *error);
+
 /* Opens the path again, after a rotation. On failure the log goes on with the file that it has. */
 int log_reopen(struct error *error);
 

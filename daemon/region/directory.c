@@ -32,7 +32,7 @@ static int open_level(struct region *region, int parent, const char *segment, bo
     else if (status.st_uid != geteuid())
         rc = -EPERM;
     else
-        rc = region_set_access(region, fd, REGION_DIRECTORY);
+        rc = region_set_access(region, fd, REGION_DIRECTORY, &status);
     if (rc) {
         close(fd);
         return rc;

@@ -2,6 +2,7 @@
 /* One configuration in the region: take over, publish, status, repair. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,10 +82,16 @@ int region_entry_open(struct region_entry **out, struct region *region,
     struct region_entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return error_system(error, ENOMEM, "", "cannot take up a configuration");
+    char text[SHMCONF_NAME_TEXT_MAX];
+    shmconf_name_print(name, text);
+    entry->text = strdup(text);
+    if (!entry->text) {
+        free(entry);
+        return error_system(error, ENOMEM, text, "cannot take it up");
+    }
     entry->region = region;
     entry->name = *name;
     region_path(name, entry->path, sizeof entry->path);
-    shmconf_name_print(name, entry->text);
 
     cleanup_close int directory = region_directory_open(region, entry->path, false);
     if (directory >= 0)
@@ -99,12 +106,18 @@ void region_entry_close(struct region_entry *entry)
         return;
     head_close(&entry->head);
     region_version_drop(entry->version);
+    free(entry->text);
     free(entry);
 }
 
 struct region_version *region_entry_version(const struct region_entry *entry)
 {
     return entry->version;
+}
+
+const char *region_entry_text(const struct region_entry *entry)
+{
+    return entry->text;
 }
 
 const struct shmconf_record *region_entry_record(const struct region_entry *entry)
@@ -142,12 +155,20 @@ static bool head_is_in_place(const struct region_entry *entry, int directory)
            status.st_ino == entry->head.inode && status.st_size == SHMCONF_HEAD_SIZE;
 }
 
-static bool version_is_in_place(const struct region_entry *entry, int directory)
+/* Two looks by the whole path: this is done at every check of every configuration. */
+static bool is_in_place(const struct region_entry *entry)
 {
     struct stat status;
-    char name[SHMCONF_VERSION_FILE_SIZE];
-    shmconf_version_file(name, entry->record.generation);
-    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+    char file[SHMCONF_VERSION_FILE_SIZE];
+    char path[sizeof entry->path + SHMCONF_VERSION_FILE_SIZE + 1];
+    int root = entry->region->root;
+    snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
+    if (!entry->head.map || fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_ino != entry->head.inode || status.st_size != SHMCONF_HEAD_SIZE)
+        return false;
+    shmconf_version_file(file, entry->record.generation);
+    snprintf(path, sizeof path, "%s/%s", entry->path, file);
+    return fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
            (size_t)status.st_size == entry->version->file_size;
 }
 
@@ -243,9 +264,7 @@ int region_entry_check(struct region_entry *entry, struct error *error)
 {
     if (!entry->version)
         return 0;
-    cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
-    if (directory >= 0 && !(entry->record.state & SHMCONF_MOVED) &&
-        head_is_in_place(entry, directory) && version_is_in_place(entry, directory))
+    if (!(entry->record.state & SHMCONF_MOVED) && is_in_place(entry))
         return 0;
     int rc = republish(entry);
     return rc ? publish_failed(entry, rc, "publish again what was removed", error) : 1;

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 
 #include "region/internal.h"
 
 static sigjmp_buf escape;
 static volatile sig_atomic_t is_guarded;
+static bool is_installed;
 
 static void on_bus_error(int number)
 {
@@ -19,21 +21,28 @@ static void on_bus_error(int number)
     signal(number, SIG_DFL); /* not ours: the instruction is repeated and ends us */
 }
 
+/* Once, and with SA_NODEFER, so that a guarded store costs no system call. */
+static int install(void)
+{
+    struct sigaction action = {.sa_handler = on_bus_error, .sa_flags = SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGBUS, &action, NULL) != 0)
+        return -errno;
+    is_installed = true;
+    return 0;
+}
+
 int fault_guard(void (*store)(void *context), void *context)
 {
-    struct sigaction action = {.sa_handler = on_bus_error};
-    struct sigaction previous;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGBUS, &action, &previous) != 0)
-        return -errno;
-    int rc = 0;
-    if (sigsetjmp(escape, 1) == 0) {
+    int rc = is_installed ? 0 : install();
+    if (rc)
+        return rc;
+    if (sigsetjmp(escape, 0) == 0) {
         is_guarded = 1;
         store(context);
     } else {
         rc = -EFAULT;
     }
     is_guarded = 0;
-    sigaction(SIGBUS, &previous, NULL);
     return rc;
 }

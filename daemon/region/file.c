@@ -20,16 +20,14 @@ static mode_t region_mode(const struct region *region, enum region_kind kind)
     return modes[region->options.access][kind];
 }
 
-int region_set_access(const struct region *region, int fd, enum region_kind kind)
+int region_set_access(const struct region *region, int fd, enum region_kind kind,
+                      const struct stat *status)
 {
-    struct stat status;
     mode_t mode = region_mode(region, kind);
-    if (fstat(fd, &status) != 0)
-        return -errno;
-    if (region->options.has_group && status.st_gid != region->options.group &&
+    if (region->options.has_group && status->st_gid != region->options.group &&
         fchown(fd, (uid_t)-1, region->options.group) != 0)
         return -errno;
-    if ((status.st_mode & 07777) == mode)
+    if ((status->st_mode & 07777) == mode)
         return 0;
     return fchmod(fd, mode) == 0 ? 0 : -errno;
 }
@@ -142,9 +140,12 @@ int region_file_write(struct region *region, int directory, enum region_kind kin
 {
     for (;;) {
         struct file file = {.fd = -1};
+        struct stat status;
         int rc = create(region, directory, &file);
+        if (!rc && fstat(file.fd, &status) != 0)
+            rc = -errno;
         if (!rc)
-            rc = region_set_access(region, file.fd, kind);
+            rc = region_set_access(region, file.fd, kind, &status);
         if (!rc)
             rc = reserve(file.fd, size);
         if (!rc)

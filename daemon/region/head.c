@@ -176,7 +176,7 @@ int head_open(struct head *head, const struct region *region, int directory,
     int rc = head_check(&page, name, found);
     if (rc)
         return rc;
-    rc = region_set_access(region, fd, REGION_HEAD);
+    rc = region_set_access(region, fd, REGION_HEAD, &status);
     if (!rc)
         rc = head_map(head, fd, 0, page.instance);
     if (rc)

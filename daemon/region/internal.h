@@ -30,7 +30,7 @@ struct region_entry {
     struct region *region;
     struct shmconf_name name;
     char path[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)]; /* below the root */
-    char text[SHMCONF_NAME_TEXT_MAX];                     /* for messages */
+    char *text;                                           /* the name for messages */
     struct head head;
     struct shmconf_record record;   /* our copy; the one in the head is never read back */
     struct region_version *version; /* NULL: none, or not whole */
@@ -40,8 +40,12 @@ struct region_entry {
 
 enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 
-/* Sets mode and group, if they differ, whatever the umask and the predecessor's. 0 or -errno. */
-int region_set_access(const struct region *region, int fd, enum region_kind kind);
+/*
+ * Sets mode and group, if `status` has others, whatever the umask and the predecessor's. 0 or
+ * -errno.
+ */
+int region_set_access(const struct region *region, int fd, enum region_kind kind,
+                      const struct stat *status);
 
 /*
  * Writes a file completely and then gives it its name, over whatever has that name. Returns an open

@@ -60,7 +60,7 @@ static int open_root(struct region *region, struct error *error)
     if (region->is_foreign && !(region->options.path_is_given && is_mount_point(fd, &status)))
         return not_ours(region, &status, error);
     if (!region->is_foreign) {
-        int rc = region_set_access(region, fd, REGION_DIRECTORY);
+        int rc = region_set_access(region, fd, REGION_DIRECTORY, &status);
         if (rc)
             return error_system(error, -rc, region->path, "cannot set mode or group");
     }

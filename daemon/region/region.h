@@ -99,6 +99,9 @@ int region_entry_publish(struct region_entry *entry, const struct region_content
 int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
                         struct error *error);
 
+/* The name as users write it. */
+const char *region_entry_text(const struct region_entry *entry);
+
 /* What was stored last; all 0 if nothing was published. */
 const struct shmconf_record *region_entry_record(const struct region_entry *entry);
 

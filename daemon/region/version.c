@@ -165,7 +165,7 @@ int version_open(struct region_version **version, const struct region *region, i
         return -ENOMEM;
     int rc = pread(fd, file, size, 0) == (ssize_t)size ? 0 : -EBADMSG;
     if (!rc)
-        rc = region_set_access(region, fd, REGION_VERSION);
+        rc = region_set_access(region, fd, REGION_VERSION, &status);
     if (!rc)
         rc = image_check(file, size, instance, generation);
     if (rc) {

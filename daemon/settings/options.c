@@ -81,9 +81,13 @@ static int take_options(struct settings *settings, int argc, char **argv,
     opterr = 0;
     for (;;) {
         int at = optind > 0 ? optind : 1;
-        int found = getopt_long(argc, argv, "+:", options, NULL);
+        int found = getopt_long(argc, argv, "+:h", options, NULL);
         if (found == -1)
             break;
+        if (found == 'h') {
+            settings->action = SETTINGS_HELP;
+            return 0;
+        }
         if (found == ':')
             return usage_error(settings, argv[at], "the option needs a value", error);
         if (found == '?' && optopt >= FIRST_VALUE)

@@ -207,6 +207,7 @@ static void on_event(struct directory_source *source, const struct inotify_event
         return;
     char name[NAME_MAX + 1];
     snprintf(name, sizeof name, "%s", event->name);
+    log_subject(LOG_LEVEL_TRACE, name, "file event 0x%x", (unsigned)event->mask);
     struct source_file *file = source_files_find(&source->files, name);
     if (!file && !(event->mask & (IN_DELETE | IN_MOVED_FROM)))
         file = source_files_add(&source->files, name);
@@ -332,6 +333,9 @@ int directory_source_open(struct source **out, struct loop *loop,
     }
     scan(source, 0);
     settle_now(source);
+    log_info("following the directory %s: %zu configurations", path,
+             configurations_count(configurations));
+    source_files_explain(&source->files);
     if (source->inotify >= 0)
         loop_poll(loop, &source->events, source->inotify, POLLIN, on_readable);
     loop_timer_start(loop, &source->tick, clock_monotonic_ns() + SOURCE_FILE_INTERVAL_S * NS_PER_S,

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "log/log.h"
 
 struct file_signature file_signature_of(const struct stat *status)
 {
@@ -154,5 +155,6 @@ bool source_file_read(struct source_file *file, int directory)
         bad(file, &error);
         return true;
     }
+    log_subject(LOG_LEVEL_DEBUG, file->name, "reading %lld bytes", (long long)status.st_size);
     return read_and_deliver(file, fd, (size_t)status.st_size, started_ns);
 }

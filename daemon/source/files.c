@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,6 +143,29 @@ void source_files_add_new(struct source_files *files)
         free(names[i]);
     }
     free(names);
+}
+
+void source_files_explain(struct source_files *files)
+{
+    char first[NAME_MAX + 1] = "";
+    size_t count = 0;
+    cleanup_close int fd = openat(files->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (!stream)
+        return;
+    fd = -1; /* the stream's now */
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        if (entry->d_name[0] == '.' || strchr(entry->d_name, ':'))
+            continue;
+        if (count++ == 0)
+            snprintf(first, sizeof first, "%s", entry->d_name);
+    }
+    closedir(stream);
+    if (count)
+        log_subject(LOG_LEVEL_WARN, first,
+                    "ignored, and %zu more like it: a file is named "
+                    "application:environment:profile[.ext]",
+                    count - 1);
 }
 
 void source_files_free(struct source_files *files)

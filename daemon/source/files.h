@@ -27,6 +27,10 @@ void source_files_add_new(struct source_files *files);
 /* Forgets files that were ignored and are gone; takes up those whose twin is gone. */
 void source_files_review(struct source_files *files);
 
+/* At the start: says it when the directory holds files whose names are no configuration's at all.
+ */
+void source_files_explain(struct source_files *files);
+
 void source_files_free(struct source_files *files);
 
 #endif

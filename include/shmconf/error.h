@@ -20,7 +20,7 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {0, "no error"},
         {ENOENT, "nothing was published yet under this name"},
         {ESTALE, "the region was removed; a running daemon makes a new one"},
-        {EINVAL, "the name is malformed: Application:Environment:Profile"},
+        {EINVAL, "the name is malformed; Application:Environment:Profile is expected"},
         {ENAMETOOLONG, "a part of the name is longer than 512 bytes"},
         {EPERM, "a directory or file belongs to another user, or others may write it"},
         {EACCES, "no permission to read the region (SHMCONF_ACCESS of the daemon)"},

@@ -48,7 +48,8 @@ static void row_judge(struct row *row, uint64_t now)
     } else if (record->failures) {
         row->state = ROW_FAILING;
         row_last_error(record, text, sizeof text);
-        snprintf(row->reason, sizeof row->reason, "%" PRIu32 ", %s", record->failures, text);
+        snprintf(row->reason, sizeof row->reason, "%" PRIu32 ", %s; see shmconfd's log",
+                 record->failures, text);
     } else if (due && now > due && now - due > patience_ns) {
         row->state = ROW_STALE;
         text_age(age, now, record->checked_ns);

@@ -45,7 +45,7 @@ int fail(const char *subject, int rc)
         int code;
         const char *advice;
     } table[] = {
-        {EINVAL, "write that, or /applications/A/environments/E/configurations/P"},
+        {EINVAL, "or /applications/A/environments/E/configurations/P"},
         {ENAMETOOLONG, "shorten it"},
         {ENOENT, "see shmcat ls for what is there, or ask shmconfd for it once over HTTP"},
         {ESTALE, "start shmconfd"},
