@@ -20,7 +20,7 @@ def settings_of(tmp_path, **more):
 
 def check(env=None, args=()):
     """What --check says: {NAME: (value, origin)}; and the warnings."""
-    ended = run("--check", *args, env=env)
+    ended = run("--check", *args, env={"SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": "/", **(env or {})})
     assert ended.returncode == 0, ended.stderr
     rows = re.findall(r"^(\w+) = (.*?)  \[(.+?)\]", ended.stdout, re.M)
     assert len(rows) == len(ended.stdout.splitlines())
@@ -82,6 +82,18 @@ def test_check_prints_values_with_origins_and_no_secret(tmp_path):
     assert "PROXY_HEADERS: has no effect without PROXY_URL" in warnings
     assert "hunter2" not in str(values) + warnings
     # It starts nothing and makes nothing.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_finds_what_would_keep_the_daemon_from_starting(tmp_path):
+    for env, reason in [
+            ({}, "AWS_REGION: is not set"),
+            ({"AWS_REGION": "eu-central-1"}, "AWS_ACCESS_KEY_ID"),
+            ({"LOCAL_DEVELOPMENT_DIRECTORY": tmp_path / "no"}, "cannot open the local directory"),
+            ({"LOCAL_DEVELOPMENT_DIRECTORY": tmp_path, "LOG_PATH": "/no/log"}, "/no/log")]:
+        ended = run("--check", env=env)
+        assert ended.returncode == 3 and reason in ended.stderr, ended.stderr
+        assert ended.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

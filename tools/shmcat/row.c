@@ -19,6 +19,8 @@ void row_last_error(const struct shmconf_record *record, char *out, size_t size)
 {
     if (record->http_status >= 400)
         snprintf(out, size, "HTTP %" PRIu32, record->http_status);
+    else if (record->error == EINVAL)
+        snprintf(out, size, "content refused, see shmconfd's log");
     else
         snprintf(out, size, "%s", record->error ? strerror((int)record->error) : "none");
 }
@@ -48,8 +50,7 @@ static void row_judge(struct row *row, uint64_t now)
     } else if (record->failures) {
         row->state = ROW_FAILING;
         row_last_error(record, text, sizeof text);
-        snprintf(row->reason, sizeof row->reason, "%" PRIu32 ", %s; see shmconfd's log",
-                 record->failures, text);
+        snprintf(row->reason, sizeof row->reason, "%" PRIu32 ", %s", record->failures, text);
     } else if (due && now > due && now - due > patience_ns) {
         row->state = ROW_STALE;
         text_age(age, now, record->checked_ns);
