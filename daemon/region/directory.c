@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The directories below the root: application, environment, profile. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "region/internal.h"
 
 void region_path(const struct shmconf_name *name, char *path, size_t size)
@@ -75,13 +75,9 @@ static bool is_orphan(const char *name, uint64_t generation)
 
 void region_directory_sweep(int directory, uint64_t generation)
 {
-    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!stream) {
-        if (fd >= 0)
-            close(fd);
+    DIR *stream = list_directory(directory);
+    if (!stream)
         return;
-    }
     for (struct dirent *entry; (entry = readdir(stream));)
         if (is_orphan(entry->d_name, generation))
             unlinkat(directory, entry->d_name, 0);

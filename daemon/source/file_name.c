@@ -40,7 +40,7 @@ static int decode_type(char *out, size_t size, const char *extension)
     const char *separators = "/;;;;;;;";
     if (strlen(extension) >= size)
         return -1;
-    strcpy(out, extension);
+    memcpy(out, extension, strlen(extension) + 1);
     for (char *at = strchr(out, '%'); at && *separators; at = strchr(at, '%'))
         *at = *separators++;
     return strpbrk(out, "%\r\n\"\\ ") || out[0] == '/' || ends_with(out, "/") ? -1 : 0;

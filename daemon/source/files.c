@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/list.h"
 #include "log/log.h"
 
 static int compare_files(const void *a, const void *b)
@@ -120,11 +118,9 @@ void source_files_add_new(struct source_files *files)
 {
     char **names = NULL;
     size_t count = 0;
-    cleanup_close int fd = openat(files->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    DIR *stream = list_directory(files->directory);
     if (!stream)
         return;
-    fd = -1; /* the stream's now */
     for (struct dirent *entry; (entry = readdir(stream));) {
         if (!strchr(entry->d_name, ':') || source_files_find(files, entry->d_name))
             continue;
@@ -149,11 +145,9 @@ void source_files_explain(struct source_files *files)
 {
     char first[NAME_MAX + 1] = "";
     size_t count = 0;
-    cleanup_close int fd = openat(files->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    DIR *stream = list_directory(files->directory);
     if (!stream)
         return;
-    fd = -1; /* the stream's now */
     for (struct dirent *entry; (entry = readdir(stream));) {
         if (entry->d_name[0] == '.' || strchr(entry->d_name, ':'))
             continue;
