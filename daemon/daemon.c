@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "agent/routes.h"
 #include "base/clock.h"
@@ -71,7 +72,15 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
                                    .connections_max = settings->max_clients,
                                    .handle = routes_handle,
                                    .context = &daemon->routes};
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max; /* the soft limit is for programs that use select */
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     int rc = http_server_open(&daemon->server, parts->loop, &options, error);
+    if (rc == 0 && http_server_limit(daemon->server) < settings->max_clients)
+        log_warn("%zu HTTP clients at a time and not %u: ulimit -n leaves no more",
+                 http_server_limit(daemon->server), settings->max_clients);
     if (rc == 0)
         return EXIT_STATUS_OK;
     return rc == -EADDRINUSE || rc == -EACCES ? EXIT_STATUS_PORT : EXIT_STATUS_SETTINGS;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shmconf/name.h"
+
 size_t json_character(const char *text, size_t size, uint32_t *code)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -78,9 +80,9 @@ size_t json_escape(char *out, size_t out_size, const char *text, size_t size)
 }
 
 /*
- * cJSON only hints at where it stopped: it names the start of a string that does not end, or one
- * byte too many. So once it has refused a document, this scanner, exactly as lenient, finds the
- * place.
+ * RFC 8259 to the letter. cJSON alone will not do: it takes 01, raw control characters, \uZZZZ and
+ * bytes that are not UTF-8, which the parsers of other languages refuse, and only hints at where it
+ * stopped.
  */
 struct scan {
     const char *text;
@@ -107,21 +109,19 @@ static char peek(const struct scan *scan)
 
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->size && (unsigned char)scan->text[scan->at] <= ' ')
+    while (scan->at < scan->size && memchr(" \t\n\r", scan->text[scan->at], 4))
         scan->at++;
 }
 
-static unsigned hexadecimal(const char *digits)
+/* Four hexadecimal digits, or -1. */
+static int hexadecimal(const char *digits)
 {
-    unsigned value = 0;
+    int value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = digits[i];
-        if (c >= '0' && c <= '9')
-            value = value * 16 + (unsigned)(c - '0');
-        else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
-            value = value * 16 + ((unsigned)c & 0xdfU) - 'A' + 10;
-        else
-            return 0;
+        int digit = shmconf_hex_digit(digits[i]);
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
     }
     return value;
 }
@@ -132,14 +132,16 @@ static bool scan_unicode(struct scan *scan, size_t end)
     size_t start = scan->at;
     if (end - start < 6)
         return refuse(scan, start, "\\u needs four hexadecimal digits");
-    unsigned high = hexadecimal(scan->text + start + 2);
+    int high = hexadecimal(scan->text + start + 2);
+    if (high < 0)
+        return refuse(scan, start, "\\u needs four hexadecimal digits");
     scan->at += 6;
     if (high >= 0xdc00 && high <= 0xdfff)
         return refuse(scan, start, "half a surrogate pair");
     if (high < 0xd800 || high > 0xdbff)
         return true;
     const char *next = scan->text + scan->at;
-    unsigned low = end - scan->at >= 6 && memcmp(next, "\\u", 2) == 0 ? hexadecimal(next + 2) : 0;
+    int low = end - scan->at >= 6 && memcmp(next, "\\u", 2) == 0 ? hexadecimal(next + 2) : 0;
     if (low < 0xdc00 || low > 0xdfff)
         return refuse(scan, start, "half a surrogate pair");
     scan->at += 6;
@@ -154,9 +156,14 @@ static bool scan_string(struct scan *scan)
     if (end >= scan->size)
         return refuse(scan, scan->size, "the end of a string is missing");
     for (scan->at++; scan->at < end;) {
-        if (scan->text[scan->at] != '\\')
-            scan->at++;
-        else if (scan->text[scan->at + 1] == 'u') {
+        if (scan->text[scan->at] != '\\') {
+            size_t length = json_character(scan->text + scan->at, end - scan->at, NULL);
+            if (length == 0)
+                return refuse(scan, scan->at, "bytes that are not UTF-8");
+            if ((unsigned char)scan->text[scan->at] < ' ')
+                return refuse(scan, scan->at, "a control character that is not escaped");
+            scan->at += length;
+        } else if (scan->text[scan->at + 1] == 'u') {
             if (!scan_unicode(scan, end))
                 return false;
         } else if (strchr("\"\\/bfnrt", scan->text[scan->at + 1]))
@@ -168,22 +175,36 @@ static bool scan_string(struct scan *scan)
     return true;
 }
 
-/* As cJSON: whatever strtod takes of the characters that occur in numbers. */
+static bool scan_digits(struct scan *scan)
+{
+    size_t start = scan->at;
+    while (peek(scan) >= '0' && peek(scan) <= '9')
+        scan->at++;
+    return scan->at > start || refuse(scan, start, "a digit is missing");
+}
+
 static bool scan_number(struct scan *scan)
 {
-    char digits[64];
-    size_t length = 0;
-    while (length < sizeof digits - 1 && scan->at + length < scan->size &&
-           strchr("0123456789+-eE.", scan->text[scan->at + length])) {
-        digits[length] = scan->text[scan->at + length];
-        length++;
+    if (peek(scan) == '-')
+        scan->at++;
+    if (peek(scan) == '0') {
+        scan->at++;
+        if (peek(scan) >= '0' && peek(scan) <= '9')
+            return refuse(scan, scan->at - 1, "a number with a leading zero");
+    } else if (!scan_digits(scan)) {
+        return false;
     }
-    digits[length] = '\0';
-    char *end;
-    strtod(digits, &end);
-    if (end == digits)
-        return refuse(scan, scan->at, "malformed number");
-    scan->at += (size_t)(end - digits);
+    if (peek(scan) == '.') {
+        scan->at++;
+        if (!scan_digits(scan))
+            return false;
+    }
+    if (peek(scan) == 'e' || peek(scan) == 'E') {
+        scan->at++;
+        if (peek(scan) == '+' || peek(scan) == '-')
+            scan->at++;
+        return scan_digits(scan);
+    }
     return true;
 }
 
@@ -205,7 +226,7 @@ static bool scan_member(struct scan *scan)
 static bool scan_container(struct scan *scan, char close)
 {
     if (scan->depth >= CJSON_NESTING_LIMIT)
-        return refuse(scan, scan->at, "nested too deeply");
+        return refuse(scan, scan->at, "nested more than 1000 levels deep");
     scan->depth++;
     scan->at++;
     skip_space(scan);
@@ -267,17 +288,6 @@ static int refused_at(const char *text, size_t at, const char *problem, struct j
     return -EINVAL;
 }
 
-static int locate(const char *text, size_t size, size_t hint, struct json_position *where)
-{
-    struct scan scan = {.text = text, .size = size};
-    if (!scan_value(&scan))
-        return refused_at(text, scan.at, scan.problem, where);
-    skip_space(&scan);
-    if (scan.at < size)
-        return refused_at(text, scan.at, "something follows the document", where);
-    return refused_at(text, hint < size ? hint : size, "cJSON refuses it", where);
-}
-
 int json_check(const char *text, size_t size, struct json_position *where)
 {
     if (size == 0)
@@ -288,6 +298,13 @@ int json_check(const char *text, size_t size, struct json_position *where)
     if (nul)
         return refused_at(text, (size_t)(nul - text), "a NUL byte", where);
 
+    struct scan scan = {.text = text, .size = size};
+    if (!scan_value(&scan))
+        return refused_at(text, scan.at, scan.problem, where);
+    skip_space(&scan);
+    if (scan.at < size)
+        return refused_at(text, scan.at, "something follows the document", where);
+
     /* Up to 1.7.17 cJSON reads beyond the end of input that has no NUL within the given length. */
     char *copy = malloc(size + 1);
     if (!copy)
@@ -296,7 +313,11 @@ int json_check(const char *text, size_t size, struct json_position *where)
     copy[size] = '\0';
     const char *end = copy;
     cJSON *document = cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
-    int result = document ? 0 : locate(text, size, (size_t)(end - copy), where);
+    int result = 0;
+    if (!document) {
+        size_t hint = (size_t)(end - copy);
+        result = refused_at(text, hint < size ? hint : size, "cJSON refuses it", where);
+    }
     cJSON_Delete(document);
     free(copy);
     return result;

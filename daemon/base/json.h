@@ -33,11 +33,9 @@ struct json_position {
  * Is the whole input exactly one JSON document? Returns 0, -EINVAL with `where` (NULL is allowed)
  * filled in, or -ENOMEM.
  *
- * cJSON decides, with its nesting limit. Refused besides what cJSON refuses: empty input, NUL
- * bytes, anything but white space after the document, and a byte order mark (at 1:1; cJSON would
- * skip it, but these bytes are served as they are and most parsers do not). Accepted because cJSON
- * accepts it, although it is not JSON: numbers such as 01 and 1., raw control characters in strings
- * and as white space, \u with other than hexadecimal digits, bytes in strings that are not UTF-8.
+ * RFC 8259 decides, and cJSON has to agree, whose nesting limit of 1000 levels is ours. Also
+ * refused: empty input, NUL bytes, and a byte order mark (at 1:1), since these bytes are served as
+ * they are and most parsers do not skip it.
  */
 int json_check(const char *text, size_t size, struct json_position *where);
 

@@ -68,6 +68,11 @@ int http_server_open(struct http_server **server, struct loop *loop,
     return 0;
 }
 
+size_t http_server_limit(const struct http_server *server)
+{
+    return server->connections_max;
+}
+
 unsigned http_server_port(const struct http_server *server)
 {
     return server->port;

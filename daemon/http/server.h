@@ -47,6 +47,9 @@ struct http_response {
 int http_server_open(struct http_server **server, struct loop *loop,
                      const struct http_options *options, struct error *error);
 
+/* Most connections at a time: what was asked for, or less where descriptors are scarce. */
+size_t http_server_limit(const struct http_server *server);
+
 /* The port that it listens on. */
 unsigned http_server_port(const struct http_server *server);
 

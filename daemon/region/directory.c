@@ -44,6 +44,8 @@ int region_directory_open(struct region *region, const char *path, bool make)
 {
     char copy[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)];
     char *rest;
+    if (region->root < 0)
+        return -ENOENT; /* the root cannot be had now; region_check_root says why */
     snprintf(copy, sizeof copy, "%s", path);
     int fd = region->root;
     for (char *segment = strtok_r(copy, "/", &rest); segment;

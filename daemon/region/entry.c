@@ -146,30 +146,37 @@ static void remove_version(int directory, uint64_t generation)
     unlinkat(directory, name, 0);
 }
 
-/* Whether our head still has its name and its size. */
-static bool head_is_in_place(const struct region_entry *entry, int directory)
+/* Is it still the file that we wrote: not another one, not cut, not open to others? */
+static bool is_ours(const struct region *region, const char *path, size_t size,
+                    enum region_kind kind, struct stat *status)
 {
-    struct stat status;
-    return entry->head.map &&
-           fstatat(directory, SHMCONF_HEAD_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           status.st_ino == entry->head.inode && status.st_size == SHMCONF_HEAD_SIZE;
+    return fstatat(region->root, path, status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (size_t)status->st_size == size && status->st_uid == geteuid() &&
+           (status->st_mode & 07777) == region_mode(region, kind);
 }
 
-/* Two looks by the whole path: this is done at every check of every configuration. */
-static bool is_in_place(const struct region_entry *entry)
+/* By the whole path: this is done at every check of every configuration. */
+static bool head_is_in_place(const struct region_entry *entry)
+{
+    struct stat status;
+    char path[sizeof entry->path + sizeof SHMCONF_HEAD_FILE];
+    snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
+    return entry->head.map &&
+           is_ours(entry->region, path, SHMCONF_HEAD_SIZE, REGION_HEAD, &status) &&
+           status.st_ino == entry->head.inode && head_is_intact(&entry->head, &entry->name);
+}
+
+static bool version_is_in_place(const struct region_entry *entry)
 {
     struct stat status;
     char file[SHMCONF_VERSION_FILE_SIZE];
     char path[sizeof entry->path + SHMCONF_VERSION_FILE_SIZE + 1];
-    int root = entry->region->root;
-    snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
-    if (!entry->head.map || fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-        status.st_ino != entry->head.inode || status.st_size != SHMCONF_HEAD_SIZE)
-        return false;
+    const struct region_version *version = entry->version;
     shmconf_version_file(file, entry->record.generation);
     snprintf(path, sizeof path, "%s/%s", entry->path, file);
-    return fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (size_t)status.st_size == entry->version->file_size;
+    return is_ours(entry->region, path, version->file_size, REGION_VERSION, &status) &&
+           status.st_mtim.tv_sec == version->modified.tv_sec &&
+           status.st_mtim.tv_nsec == version->modified.tv_nsec;
 }
 
 /*
@@ -228,7 +235,7 @@ int region_entry_publish(struct region_entry *entry, const struct region_content
     cleanup_close int directory = region_directory_open(entry->region, entry->path, true);
     if (directory < 0)
         return publish_failed(entry, directory, "make the directory", error);
-    int rc = publish(entry, directory, head_is_in_place(entry, directory), content, status);
+    int rc = publish(entry, directory, head_is_in_place(entry), content, status);
     return rc ? publish_failed(entry, rc, "publish a version", error) : 1;
 }
 
@@ -257,14 +264,16 @@ static int republish(struct region_entry *entry)
     if (directory < 0)
         return directory;
     struct shmconf_record status = entry->record;
-    return publish(entry, directory, head_is_in_place(entry, directory), &content, &status);
+    return publish(entry, directory, head_is_in_place(entry), &content, &status);
 }
 
 int region_entry_check(struct region_entry *entry, struct error *error)
 {
-    if (!entry->version)
+    /* Without a root region_check_root has said why, and goes on trying. */
+    if (!entry->version || entry->region->root < 0)
         return 0;
-    if (!(entry->record.state & SHMCONF_MOVED) && is_in_place(entry))
+    if (!(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
+        version_is_in_place(entry))
         return 0;
     int rc = republish(entry);
     return rc ? publish_failed(entry, rc, "publish again what was removed", error) : 1;

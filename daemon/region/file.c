@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "region/internal.h"
 
-static mode_t region_mode(const struct region *region, enum region_kind kind)
+mode_t region_mode(const struct region *region, enum region_kind kind)
 {
     static const mode_t modes[][3] = {
         [REGION_OWNER] = {0700, 0600, 0400},

@@ -50,6 +50,29 @@ int head_store(struct head *head, const struct shmconf_record *record)
     return rc;
 }
 
+struct look {
+    const struct head *head;
+    const struct shmconf_name *name;
+    bool is_intact;
+};
+
+static void look_at_head(void *context)
+{
+    struct look *look = context;
+    const struct shmconf_head *map = look->head->map;
+    look->is_intact = memcmp(map->magic, SHMCONF_HEAD_MAGIC, sizeof map->magic) == 0 &&
+                      map->endian == SHMCONF_ENDIAN_TAG && map->major == SHMCONF_FORMAT_MAJOR &&
+                      map->size == SHMCONF_HEAD_SIZE && map->instance == look->head->instance &&
+                      map->seq == look->head->seq && map->name_size == look->name->size &&
+                      memcmp(map->name, look->name->text, look->name->size) == 0;
+}
+
+bool head_is_intact(const struct head *head, const struct shmconf_name *name)
+{
+    struct look look = {head, name, false};
+    return fault_guard(look_at_head, &look) == 0 && look.is_intact;
+}
+
 void head_wake(const struct head *head)
 {
     syscall(SYS_futex, &head->map->seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);

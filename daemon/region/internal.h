@@ -40,6 +40,9 @@ struct region_entry {
 
 enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 
+/* What the access setting makes of each kind. */
+mode_t region_mode(const struct region *region, enum region_kind kind);
+
 /*
  * Sets mode and group, if `status` has others, whatever the umask and the predecessor's. 0 or
  * -errno.
@@ -88,6 +91,8 @@ int head_create(struct head *head, struct region *region, int directory,
 
 /* The protocol's store. 0, or -EFAULT when somebody truncated the file. */
 int head_store(struct head *head, const struct shmconf_record *record);
+/* Whether what we know of it still stands in it: somebody may have written over it. */
+bool head_is_intact(const struct head *head, const struct shmconf_name *name);
 void head_wake(const struct head *head);
 void head_close(struct head *head);
 

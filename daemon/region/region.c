@@ -167,8 +167,12 @@ void region_close(struct region *region)
 
 int region_check_root(struct region *region, struct error *error)
 {
-    if (region->root >= 0 && root_is_named(region))
+    struct stat status;
+    if (region->root >= 0 && root_is_named(region)) {
+        if (!region->is_foreign && fstat(region->root, &status) == 0)
+            region_set_access(region, region->root, REGION_DIRECTORY, &status);
         return 0;
+    }
     if (region->root >= 0)
         close(steal_fd(&region->root));
     int rc = open_and_lock(region, error);

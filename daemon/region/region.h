@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "shmconf/format.h"
@@ -52,7 +53,8 @@ struct region_version {
     uint64_t fetched_ns; /* unix time */
     uint8_t sha256[32];
     unsigned references;
-    char *file; /* the whole file, which all the above points into */
+    struct timespec modified; /* of the file: whoever changes it in place, changes this */
+    char *file;               /* the whole file, which all the above points into */
     size_t file_size;
 };
 

@@ -116,6 +116,9 @@ int version_write(struct region_version **version, struct region *region, int di
         region_version_drop(*version);
         return fd;
     }
+    struct stat status;
+    if (fstat(fd, &status) == 0)
+        (*version)->modified = status.st_mtim;
     close(fd);
     return 0;
 }
@@ -172,5 +175,8 @@ int version_open(struct region_version **version, const struct region *region, i
         free(file);
         return rc;
     }
-    return version_make(version, file);
+    rc = version_make(version, file);
+    if (!rc)
+        (*version)->modified = status.st_mtim;
+    return rc;
 }

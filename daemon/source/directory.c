@@ -47,6 +47,7 @@ struct directory_source {
     struct loop_timer settle; /* the earliest `due` */
     char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool has_lost_events; /* its queue was full */
+    unsigned busy_turns;  /* in a row, in which there were more events than one takes in */
     bool is_stopping;
     void (*closed)(void *context);
     void *context;
@@ -91,12 +92,17 @@ static void read_later(struct directory_source *source, struct source_file *file
     file->due = clock_monotonic_ns() + quiet;
 }
 
-static void drain_events(struct directory_source *source);
+static bool drain_events(struct directory_source *source);
 
 /* Reads the files that are due and that have stayed as they were when that was set. */
 static void read_due(struct directory_source *source)
 {
-    drain_events(source);
+    /* A writer that never pauses must not keep every other file from being read. */
+    enum { BUSY_TURNS_MAX = 64 };
+    if (drain_events(source) || ++source->busy_turns > BUSY_TURNS_MAX)
+        source->busy_turns = 0;
+    else
+        return;
     uint64_t now = clock_monotonic_ns();
     for (struct source_file *file = source->files.first; file; file = file->next) {
         if (!file->due || file->due > now)
@@ -199,7 +205,6 @@ static void on_tick(struct loop *loop, struct loop_timer *timer)
 static void on_event(struct directory_source *source, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW) {
-        log_info("the kernel lost file events: looking at every file");
         source->has_lost_events = true;
         return;
     }
@@ -213,26 +218,41 @@ static void on_event(struct directory_source *source, const struct inotify_event
         file = source_files_add(&source->files, name);
     if (!file || !file->configuration)
         return;
+    file->is_touched = true;
     if (event->mask & IN_MOVED_TO)
-        read_later(source, file, 0);
+        file->quiet = 0;
     else if (event->mask & IN_MODIFY)
-        read_later(source, file, quiet_while_open);
+        file->quiet = quiet_while_open;
     else if (event->mask & IN_CREATE)
-        read_later(source, file, quiet_unseen); /* a link or a directory brings nothing else */
+        file->quiet = quiet_unseen; /* a link or a directory brings nothing else */
     else
-        read_later(source, file, quiet_after_close);
+        file->quiet = quiet_after_close;
 }
 
-static void drain_events(struct directory_source *source)
+/*
+ * Takes in what has happened, but no more than some buffers of it, so that a busy writer does not
+ * hold up everything else. True when there is no more.
+ */
+static bool drain_events(struct directory_source *source)
 {
-    ssize_t got;
-    while (source->inotify >= 0 &&
-           (got = read(source->inotify, source->buffer, sizeof source->buffer)) > 0)
+    enum { BUFFERS_MAX = 4 };
+    ssize_t got = 0;
+    for (int i = 0; source->inotify >= 0 && i < BUFFERS_MAX; i++) {
+        got = read(source->inotify, source->buffer, sizeof source->buffer);
         for (char *at = source->buffer; at < source->buffer + got;) {
             const struct inotify_event *event = (const struct inotify_event *)(void *)at;
             on_event(source, event);
             at += sizeof *event + event->len;
         }
+        if (got <= 0)
+            break;
+    }
+    for (struct source_file *file = source->files.first; file; file = file->next) {
+        if (file->is_touched)
+            read_later(source, file, file->quiet);
+        file->is_touched = false;
+    }
+    return got <= 0;
 }
 
 static void on_readable(struct loop *loop, struct loop_op *op, int result)
@@ -244,10 +264,12 @@ static void on_readable(struct loop *loop, struct loop_op *op, int result)
         return;
     }
     read_due(source);
-    if (source->has_lost_events) {
+    if (source->has_lost_events && source->busy_turns == 0) {
         source->has_lost_events = false;
+        log_info("the kernel lost file events: looking at every file");
         scan(source, quiet_after_close);
     }
+    arm_settle(source);
     if (result >= 0)
         loop_poll(loop, op, source->inotify, POLLIN, on_readable);
 }

@@ -125,7 +125,7 @@ static bool report_unopened(struct source_file *file, int code)
     if ((code == EMFILE || code == ENFILE) && ++file->shortages < SHORTAGES_MAX)
         return false;
     if (code == ENOENT)
-        error_set(&error, code, file->name, "is gone");
+        error_set(&error, code, file->name, "is gone, or a link to nothing");
     else
         error_system(&error, code, file->name, "cannot be read");
     file->current = (struct file_signature){0};

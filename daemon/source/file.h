@@ -30,13 +30,15 @@ struct source_file {
     struct configuration *configuration; /* NULL: ignored */
     bool is_mistake;                     /* the name cannot be understood */
     bool is_told;                        /* it was logged that the file is ignored */
-    bool is_read;                        /* at least once */
-    unsigned shortages;                  /* attempts in a row for which descriptors ran out */
-    bool is_bad;                         /* what was read last cannot be published */
-    struct error error;                  /* why */
-    struct file_signature current;       /* what was read last */
-    struct file_signature pending;       /* what shall be read, if it is still so at `due` */
-    uint64_t due;                        /* monotonic ns; 0: nothing is to be read */
+    bool is_touched;               /* an event of the batch that is being taken in was about it */
+    uint64_t quiet;                /* and it is to be quiet for so long before it is read */
+    bool is_read;                  /* at least once */
+    unsigned shortages;            /* attempts in a row for which descriptors ran out */
+    bool is_bad;                   /* what was read last cannot be published */
+    struct error error;            /* why */
+    struct file_signature current; /* what was read last */
+    struct file_signature pending; /* what shall be read, if it is still so at `due` */
+    uint64_t due;                  /* monotonic ns; 0: nothing is to be read */
 };
 
 struct file_signature file_signature_of(const struct stat *status);

@@ -20,8 +20,11 @@
 #include "shmconf/order.h"
 
 #ifndef __cplusplus
-/* C++ compilers always show it; strict C does not. */
+/* C++ compilers always show it; strict C does not, and others shall not warn that they do. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
 long syscall(long number, ...);
+#pragma GCC diagnostic pop
 #endif
 
 #ifdef O_NOFOLLOW

@@ -149,7 +149,11 @@ SHMCONF_API int shmconf_status(struct shmconf_reader *reader, struct shmconf_hea
     health->checked_ns = record.checked_ns;
     health->tried_ns = record.tried_ns;
     health->next_ns = record.next_ns;
-    health->age_ns = record.checked_ns && now > record.checked_ns ? now - record.checked_ns : 0;
+    /* A check in the future is one before the clock was set back: as far away, and as little known.
+     */
+    health->age_ns = now > record.checked_ns ? now - record.checked_ns : record.checked_ns - now;
+    if (!record.checked_ns)
+        health->age_ns = 0;
     health->failures = record.failures;
     health->error = record.error;
     health->http_status = record.http_status;

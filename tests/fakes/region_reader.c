@@ -160,9 +160,12 @@ int main(int argc, char **argv)
     }
     setvbuf(stdin, NULL, _IONBF, 0); /* verify polls the descriptor */
     while (fgets(line, sizeof line, stdin)) {
-        char command[32] = "";
-        long numbers[2] = {0, 0};
-        sscanf(line, "%31s %ld %ld", command, &numbers[0], &numbers[1]);
+        char *rest = line + strcspn(line, " \n");
+        char command[32];
+        snprintf(command, sizeof command, "%.*s", (int)(rest - line), line);
+        long numbers[2];
+        for (int i = 0; i < 2; i++)
+            numbers[i] = strtol(rest, &rest, 10);
         int rc = reader.place ? 0 : shmconf_open(&reader, argv[argc - 1], flags);
         if (rc) {
             print_result(rc);

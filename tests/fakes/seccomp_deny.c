@@ -74,7 +74,7 @@ static int usage(const char *problem)
 
 int main(int argc, char **argv)
 {
-    int code = argc > 1 ? atoi(argv[1]) : 0;
+    int code = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
     int at = 2;
     if (code <= 0 || code > 4095)
         return usage("ERRNO must be a number from 1 to 4095");

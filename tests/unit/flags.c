@@ -127,7 +127,7 @@ static void nesting_has_a_limit(void)
     CHECK(deep);
     ask("flag=a");
     for (size_t depth = 1000; depth <= DEPTH; depth *= 100) {
-        memcpy(deep, "{\"a\":", 5);
+        memcpy(deep, "{\"a\":", sizeof "{\"a\":"); /* the NUL is overwritten */
         memset(deep + 5, '[', depth);
         memset(deep + 5 + depth, ']', depth);
         deep[5 + 2 * depth] = '}';

@@ -77,7 +77,7 @@ static int verdict(const char *name, const struct row *row)
         return row->error == -ESTALE ? EXIT_STALE : EXIT_FAILED;
     }
     if (options.max_age_ns == NOT_GIVEN ||
-        (checked && (now <= checked || now - checked <= options.max_age_ns)))
+        (checked && (now < checked ? checked - now : now - checked) <= options.max_age_ns))
         return EXIT_FINE;
     text_age(age, now, checked);
     text_span(most, options.max_age_ns);
