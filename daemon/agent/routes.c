@@ -72,8 +72,6 @@ void routes_handle(void *context, struct http_exchange *exchange)
     const struct http_request *request = http_exchange_request(exchange);
     const struct route *route = NULL;
     struct path path;
-    log_debug("request: %.*s %.*s", (int)request->method_text.size, request->method_text.data,
-              (int)request->path.size, request->path.data);
     if (request->method == HTTP_UNKNOWN) {
         http_respond_message(exchange, 501, NULL, "Unknown method; GET and HEAD are supported");
         return;
@@ -120,9 +118,15 @@ static void get_configuration(struct routes *routes, struct http_exchange *excha
                               const struct path *path)
 {
     struct shmconf_name name;
-    if (path_name(path, &name) != 0)
+    if (path_name(path, &name) != 0) {
         http_respond_message(exchange, 400, NULL,
                              "A name in the path is malformed: at most 512 bytes, percent-encoded");
-    else
+    } else {
+        if (log_enabled(LOG_LEVEL_DEBUG)) {
+            char text[SHMCONF_NAME_TEXT_MAX];
+            shmconf_name_print(&name, text);
+            log_subject(LOG_LEVEL_DEBUG, text, "requested over HTTP");
+        }
         fetch_configuration(&routes->fetch, exchange, &name);
+    }
 }
