@@ -109,7 +109,7 @@ static char peek(const struct scan *scan)
 
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->size && memchr(" \t\n\r", scan->text[scan->at], 4))
+    while (scan->at < scan->size && strchr(" \t\n\r", scan->text[scan->at]))
         scan->at++;
 }
 
