@@ -34,15 +34,17 @@ static int install(void)
 
 int fault_guard(void (*store)(void *context), void *context)
 {
-    int rc = is_installed ? 0 : install();
-    if (rc)
-        return rc;
-    if (sigsetjmp(escape, 0) == 0) {
-        is_guarded = 1;
-        store(context);
-    } else {
-        rc = -EFAULT;
+    if (!is_installed) {
+        int rc = install();
+        if (rc)
+            return rc;
     }
+    if (sigsetjmp(escape, 0) != 0) {
+        is_guarded = 0;
+        return -EFAULT;
+    }
+    is_guarded = 1;
+    store(context);
     is_guarded = 0;
-    return rc;
+    return 0;
 }
