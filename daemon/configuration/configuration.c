@@ -31,7 +31,7 @@ struct configurations {
     struct error root_error;
 };
 
-static int compare_names(const void *a, const void *b)
+int configuration_compare_names(const void *a, const void *b)
 {
     const struct shmconf_name *x = a;
     const struct shmconf_name *y = b;
@@ -59,7 +59,7 @@ void configurations_close(struct configurations *set)
     while (set->first) {
         struct configuration *configuration = set->first;
         set->first = configuration->next;
-        tdelete(configuration, &set->tree, compare_names);
+        tdelete(configuration, &set->tree, configuration_compare_names);
         region_entry_close(configuration->entry);
         free(configuration);
     }
@@ -79,7 +79,7 @@ bool configurations_are_full(const struct configurations *set)
 struct configuration *configurations_find(struct configurations *set,
                                           const struct shmconf_name *name)
 {
-    struct configuration **found = tfind(name, &set->tree, compare_names);
+    struct configuration **found = tfind(name, &set->tree, configuration_compare_names);
     return found ? *found : NULL;
 }
 
@@ -97,7 +97,7 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
     configuration->name = *name;
     configuration->set = set;
     int rc = region_entry_open(&configuration->entry, set->region, name, error);
-    if (!rc && !tsearch(configuration, &set->tree, compare_names)) {
+    if (!rc && !tsearch(configuration, &set->tree, configuration_compare_names)) {
         region_entry_close(configuration->entry);
         rc = error_system(error, ENOMEM, text, "cannot keep it");
     }
@@ -123,7 +123,7 @@ void configurations_remove(struct configurations *set, struct configuration *con
         at = &(*at)->next;
     *at = configuration->next;
     set->count--;
-    tdelete(configuration, &set->tree, compare_names);
+    tdelete(configuration, &set->tree, configuration_compare_names);
     region_entry_close(configuration->entry);
     free(configuration);
 }

@@ -30,6 +30,9 @@ struct configuration_answer {
     char resource[32]; /* the ResourceType of a 404, or "" */
 };
 
+/* Orders names, for the trees of search.h whose items begin with a struct shmconf_name. */
+int configuration_compare_names(const void *a, const void *b);
+
 /* At most `limit` configurations; both stay the caller's. */
 int configurations_open(struct configurations **set, struct region *region, size_t limit,
                         struct error *error);

@@ -20,15 +20,6 @@ enum { SESSION_INTERVAL_MIN_S = 15, SESSION_INTERVAL_MAX_S = 86400, IDENTIFIER_M
 /* A timer that is later than this was not only kept waiting. */
 static const uint64_t late_max = 2 * NS_PER_S;
 
-static int compare_names(const void *a, const void *b)
-{
-    const struct shmconf_name *x = a;
-    const struct shmconf_name *y = b;
-    if (x->size != y->size)
-        return x->size < y->size ? -1 : 1;
-    return memcmp(x->text, y->text, x->size);
-}
-
 static struct aws_source *aws_of(struct source *source)
 {
     return (struct aws_source *)source;
@@ -36,7 +27,7 @@ static struct aws_source *aws_of(struct source *source)
 
 static struct follow *find(struct aws_source *source, const struct shmconf_name *name)
 {
-    struct follow **found = tfind(name, &source->tree, compare_names);
+    struct follow **found = tfind(name, &source->tree, configuration_compare_names);
     return found ? *found : NULL;
 }
 
@@ -45,7 +36,7 @@ static void follow_free(struct follow *follow)
     struct aws_source *source = follow->source;
     follow_interrupt(follow);
     loop_timer_stop(source->loop, &follow->timer);
-    tdelete(follow, &source->tree, compare_names);
+    tdelete(follow, &source->tree, configuration_compare_names);
     free(follow->token);
     free(follow);
 }
@@ -117,7 +108,7 @@ static struct follow *add(struct aws_source *source, const struct shmconf_name *
     struct follow *follow = calloc(1, sizeof *follow);
     if (follow)
         follow->name = *name;
-    if (!follow || !tsearch(follow, &source->tree, compare_names)) {
+    if (!follow || !tsearch(follow, &source->tree, configuration_compare_names)) {
         free(follow);
         configurations_remove(source->configurations, configuration);
         error_system(error, ENOMEM, "", "cannot follow another configuration");

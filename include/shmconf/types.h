@@ -77,7 +77,7 @@ struct shmconf_health {
     uint64_t checked_ns;  /* last good check */
     uint64_t tried_ns;    /* last check, good or not */
     uint64_t next_ns;     /* next check */
-    uint64_t age_ns;      /* now - checked_ns; 0 when that is not known */
+    uint64_t age_ns;      /* from checked_ns to now, either way; 0: not known */
     uint32_t failures;    /* checks failed since the last good one */
     uint32_t error;       /* errno value of the last check; 0: it was good */
     uint32_t http_status; /* the source's answer to it; 0: none */
