@@ -151,7 +151,8 @@ void source_files_explain(struct source_files *files)
     for (struct dirent *entry; (entry = readdir(stream));) {
         if (entry->d_name[0] == '.' || strchr(entry->d_name, ':'))
             continue;
-        if (count++ == 0)
+        /* The first by name, so that the line does not depend on the file system's order. */
+        if (count++ == 0 || strcmp(entry->d_name, first) < 0)
             snprintf(first, sizeof first, "%s", entry->d_name);
     }
     closedir(stream);
