@@ -2,20 +2,29 @@
 #include "agent/answer.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
-enum { ETAG_SIZE = 48 };
+enum {
+    ETAG_MAX = sizeof "\"-\"" + TEXT_HEX_SIZE + TEXT_NUMBER_MAX,
+    LABEL_MAX = 512, /* twice the service's 64 characters */
+    HEADERS_MAX = ETAG_MAX + LABEL_MAX + 2 * TEXT_NUMBER_MAX +
+                  sizeof "Configuration-Version: \r\nConfigurationVersion: \r\nETag: \r\n"
+                         "Version-Label: \r\n",
+};
 
 /* Instance and generation identify the bytes, also across restarts. */
-static void make_etag(char etag[ETAG_SIZE], const struct region_version *version)
+static void make_etag(char etag[ETAG_MAX], const struct region_version *version)
 {
-    snprintf(etag, ETAG_SIZE, "\"%016" PRIx64 "-%" PRIu64 "\"", version->instance,
-             version->generation);
+    etag = text_put_string(etag, "\"");
+    etag = text_put_hex(etag, version->instance);
+    etag = text_put_string(etag, "-");
+    etag = text_put_number(etag, version->generation);
+    memcpy(etag, "\"", sizeof "\"");
 }
 
 /*
@@ -59,30 +68,39 @@ static void drop_version(void *owner)
     region_version_drop(owner);
 }
 
-/* A label comes from the service; what would end the header line is left out. */
-static int label_header(char *out, size_t size, const char *label)
+/* A label comes from the service: one that would end the header line is left out. */
+static char *put_label(char *out, const char *label)
 {
-    if (!label[0] || strpbrk(label, "\r\n"))
-        return 0;
-    return snprintf(out, size, "Version-Label: %s\r\n", label);
+    if (!label[0] || strlen(label) > LABEL_MAX || strpbrk(label, "\r\n"))
+        return out;
+    out = text_put_string(out, "Version-Label: ");
+    out = text_put_string(out, label);
+    return text_put_string(out, "\r\n");
+}
+
+/* AWS's agent says Configuration-Version; its published API description the other. */
+static void make_headers(char headers[HEADERS_MAX], const struct region_version *version,
+                         const char *etag)
+{
+    char *out = text_put_string(headers, "Configuration-Version: ");
+    out = text_put_number(out, version->generation);
+    out = text_put_string(out, "\r\nConfigurationVersion: ");
+    out = text_put_number(out, version->generation);
+    out = text_put_string(out, "\r\nETag: ");
+    out = text_put_string(out, etag);
+    out = text_put_string(out, "\r\n");
+    out = put_label(out, version->label);
+    *out = '\0';
 }
 
 /* 200 or 304 with a body of the version's own bytes, or of memory that the answer takes over. */
 static void answer_body(struct http_exchange *exchange, struct region_version *version,
                         struct http_text body, char *allocated)
 {
-    char etag[ETAG_SIZE];
-    char headers[1024];
+    char etag[ETAG_MAX];
+    char headers[HEADERS_MAX];
     make_etag(etag, version);
-    /* AWS's agent says Configuration-Version; its published API description the other. */
-    int size = snprintf(headers, sizeof headers,
-                        "Configuration-Version: %" PRIu64 "\r\n"
-                        "ConfigurationVersion: %" PRIu64 "\r\n"
-                        "ETag: %s\r\n",
-                        version->generation, version->generation, etag);
-    int label = label_header(headers + size, sizeof headers - (size_t)size, version->label);
-    if (label < 0 || (size_t)label >= sizeof headers - (size_t)size)
-        headers[size] = '\0';
+    make_headers(headers, version, etag);
     struct http_response response = {
         .status = client_has(http_exchange_request(exchange), etag) ? 304 : 200,
         .content_type = version->content_type,
@@ -99,12 +117,6 @@ void answer_version(struct http_exchange *exchange, struct region_version *versi
     answer_body(exchange, version, (struct http_text){version->payload, version->size}, NULL);
 }
 
-static size_t put(char *out, size_t at, struct http_text text)
-{
-    memcpy(out + at, text.data, text.size);
-    return at + text.size;
-}
-
 /* An object of the flags, each key and value as it stands in the document. */
 static void answer_several(struct http_exchange *exchange, struct region_version *version,
                            const struct flags *flags)
@@ -117,14 +129,16 @@ static void answer_several(struct http_exchange *exchange, struct region_version
         http_respond_message(exchange, 500, NULL, "no memory for the answer");
         return;
     }
-    size = 0;
+    char *end = body;
     for (size_t i = 0; i < flags->count; i++) {
-        body[size++] = i == 0 ? '{' : ',';
-        size = put(body, size, flags->list[i].key);
-        body[size++] = ':';
-        size = put(body, size, flags->list[i].value);
+        const struct flag *flag = &flags->list[i];
+        end = text_put_string(end, i == 0 ? "{" : ",");
+        end = text_put(end, flag->key.data, flag->key.size);
+        end = text_put_string(end, ":");
+        end = text_put(end, flag->value.data, flag->value.size);
     }
-    body[size++] = '}';
+    end = text_put_string(end, "}");
+    size = (size_t)(end - body);
     answer_body(exchange, version, (struct http_text){body, size}, body);
 }
 

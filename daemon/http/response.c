@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "http/connection.h"
 
 static const char *const status_lines[] = {
@@ -31,43 +32,20 @@ static const char *const status_lines[] = {
 
 enum {
     STATUS_LINE_MAX = 64,
-    LENGTH_DIGITS_MAX = 20,
     /* Everything of a head whose size does not depend on the handler. */
     HEAD_FIXED_MAX = STATUS_LINE_MAX + 40 + sizeof "Content-Type: \r\n" +
-                     sizeof "Content-Length: \r\n" + LENGTH_DIGITS_MAX +
+                     sizeof "Content-Length: \r\n" + TEXT_NUMBER_MAX +
                      sizeof "Connection: keep-alive\r\n" + sizeof "\r\n",
 };
-
-static char *put(char *out, const char *text, size_t size)
-{
-    memcpy(out, text, size);
-    return out + size;
-}
-
-static char *put_text(char *out, const char *text)
-{
-    return put(out, text, strlen(text));
-}
 
 static char *put_status(char *out, int status)
 {
     for (size_t i = 0; i < sizeof status_lines / sizeof *status_lines; i++) {
         const char *code = status_lines[i] + sizeof "HTTP/1.1 " - 1;
         if ((code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0') == status)
-            return put_text(out, status_lines[i]);
+            return text_put_string(out, status_lines[i]);
     }
     return out + snprintf(out, STATUS_LINE_MAX, "HTTP/1.1 %d Status\r\n", status);
-}
-
-static char *put_number(char *out, size_t number)
-{
-    char digits[LENGTH_DIGITS_MAX];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return put(out, digits + at, sizeof digits - at);
 }
 
 /* The names are the protocol's: strftime would take those of the locale. */
@@ -91,7 +69,7 @@ static char *put_date(char *out, struct http_server *server)
     time_t now = time(NULL);
     if (now != server->date_second)
         format_date(server, now);
-    return put(out, server->date, server->date_size);
+    return text_put(out, server->date, server->date_size);
 }
 
 static char *put_head(char *out, struct http_server *server, const struct http_response *response,
@@ -100,24 +78,24 @@ static char *put_head(char *out, struct http_server *server, const struct http_r
     out = put_status(out, response->status);
     out = put_date(out, server);
     if (response->content_type) {
-        out = put_text(out, "Content-Type: ");
-        out = put_text(out, response->content_type);
-        out = put_text(out, "\r\n");
+        out = text_put_string(out, "Content-Type: ");
+        out = text_put_string(out, response->content_type);
+        out = text_put_string(out, "\r\n");
     }
     /* RFC 9110 forbids it with 204 and allows it with 304, where Node's fetch takes it for a body
        that is to come and never uses the connection again. */
     if (response->status != 204 && response->status != 304) {
-        out = put_text(out, "Content-Length: ");
-        out = put_number(out, response->body_size);
-        out = put_text(out, "\r\n");
+        out = text_put_string(out, "Content-Length: ");
+        out = text_put_number(out, response->body_size);
+        out = text_put_string(out, "\r\n");
     }
     if (!kind.keep_alive)
-        out = put_text(out, "Connection: close\r\n");
+        out = text_put_string(out, "Connection: close\r\n");
     else if (kind.minor == 0)
-        out = put_text(out, "Connection: keep-alive\r\n");
+        out = text_put_string(out, "Connection: keep-alive\r\n");
     if (response->headers)
-        out = put_text(out, response->headers);
-    return put_text(out, "\r\n");
+        out = text_put_string(out, response->headers);
+    return text_put_string(out, "\r\n");
 }
 
 /* Room for `size` bytes; NULL without memory. */
@@ -165,7 +143,7 @@ void answer_compose(struct connection *connection, const struct http_response *r
     }
     char *end = put_head(out, connection->server, response, kind);
     if (copied)
-        end = put(end, response->body, response->body_size);
+        end = text_put(end, response->body, response->body_size);
     answer->vectors[0] = (struct iovec){out, (size_t)(end - out)};
     if (has_body && !copied) {
         answer->vectors[1] = (struct iovec){(void *)response->body, response->body_size};
