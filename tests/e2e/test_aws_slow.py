@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfi
 from daemon import wait_until  # noqa: E402
 from fake_daemon import aws, get_all  # noqa: E402,F401
 from test_aws_clocks import freeze  # noqa: E402
+from test_aws_many import share_three_connections  # noqa: E402
 
 SECONDS = float(os.environ.get("SHMCONF_TEST_SECONDS", "40"))
 
@@ -24,6 +25,10 @@ FAULTS = [{"error": "throttled"}, {"error": "internal"}, {"error": "internal_emp
           {"reset_at": "request", "lost": True}, {"reset_at": "head"}, {"reset_at": "headers"},
           {"reset_at": "body"}, {"cut": 0}, {"cut": 1000}, {"drip": (500, 0.05)}, {"chunked": 100},
           {"cut": 700, "chunked": 100}, {"connection": "close"}, {"raw": b"garbage"}, {"raw": b""}]
+
+
+def test_1000_configurations_share_three_connections_without_starving(aws):
+    share_three_connections(aws, 1000, 120)
 
 
 def test_two_hundred_freezes_are_survived(aws):
