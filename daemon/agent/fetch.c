@@ -78,35 +78,38 @@ static void on_expired(struct loop *loop, struct loop_timer *timer)
     free(wait);
 }
 
-/* The waiter of `wait` was taken by the source. */
-static void begin_wait(struct wait *wait, uint64_t longest_ns)
+/* The source has taken the waiter. */
+static void begin_wait(const struct fetch *fetch, struct http_exchange *exchange,
+                       const struct shmconf_name *name, struct source_waiter *waiter,
+                       uint64_t longest_ns)
 {
-    loop_timer_start(wait->fetch->loop, &wait->timer, clock_monotonic_ns() + longest_ns,
-                     on_expired);
-    http_exchange_on_abandon(wait->exchange, on_abandoned, wait);
+    struct wait *wait = malloc(sizeof *wait);
+    if (!wait) {
+        source_waiter_cancel(waiter);
+        http_respond_message(exchange, 500, NULL, "no memory for the request");
+        return;
+    }
+    *wait = (struct wait){.fetch = fetch, .exchange = exchange, .name = *name};
+    source_waiter_move(waiter, &wait->waiter);
+    loop_timer_start(fetch->loop, &wait->timer, clock_monotonic_ns() + longest_ns, on_expired);
+    http_exchange_on_abandon(exchange, on_abandoned, wait);
 }
 
 void fetch_configuration(const struct fetch *fetch, struct http_exchange *exchange,
                          const struct shmconf_name *name)
 {
     struct error error;
-    struct wait *wait = malloc(sizeof *wait);
-    if (!wait) {
-        http_respond_message(exchange, 500, NULL, "no memory for the request");
-        return;
-    }
-    *wait = (struct wait){
-        .waiter.done = on_checked, .fetch = fetch, .exchange = exchange, .name = *name};
-    switch (source_want(fetch->source, name, &wait->waiter, &error)) {
+    struct source_waiter waiter = {.done = on_checked};
+    switch (source_want(fetch->source, name, &waiter, &error)) {
     case SOURCE_FETCHING:
-        begin_wait(wait, fetch->first_wait_ns);
-        return;
+        begin_wait(fetch, exchange, name, &waiter, fetch->first_wait_ns);
+        break;
     case SOURCE_OVERDUE:
         if (fetch->fresh_wait_ns) {
-            begin_wait(wait, fetch->fresh_wait_ns);
-            return;
+            begin_wait(fetch, exchange, name, &waiter, fetch->fresh_wait_ns);
+            break;
         }
-        source_waiter_cancel(&wait->waiter);
+        source_waiter_cancel(&waiter);
         answer(fetch, exchange, name);
         break;
     case SOURCE_KNOWN:
@@ -121,5 +124,4 @@ void fetch_configuration(const struct fetch *fetch, struct http_exchange *exchan
                              error.subject, error.subject[0] ? ": " : "", error.message);
         break;
     }
-    free(wait);
 }

@@ -11,6 +11,15 @@ void source_waiter_cancel(struct source_waiter *waiter)
     waiter->link = NULL;
 }
 
+void source_waiter_move(struct source_waiter *waiter, struct source_waiter *to)
+{
+    *to = *waiter;
+    *to->link = to;
+    if (to->next)
+        to->next->link = &to->next;
+    waiter->link = NULL;
+}
+
 void source_waiter_add(struct source_waiter **list, struct source_waiter *waiter)
 {
     waiter->next = *list;

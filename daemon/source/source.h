@@ -77,6 +77,9 @@ static inline void source_close(struct source *source)
 /* For the waiter: gives up. Allowed at any time. */
 void source_waiter_cancel(struct source_waiter *waiter);
 
+/* One that waits goes on waiting at another place: memory is only needed by those who wait. */
+void source_waiter_move(struct source_waiter *waiter, struct source_waiter *to);
+
 /* For sources: a list of waiters, the last one first. */
 void source_waiter_add(struct source_waiter **list, struct source_waiter *waiter);
 
