@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "shmcat/shmcat.h"
 
+enum { FILE_MAX = INT32_MAX }; /* offsets are 32 bits, so a larger file is not the daemon's */
+
 int place_make(struct shmconf_place **place, const char *name)
 {
     struct shmconf_name parsed;
@@ -110,6 +112,28 @@ int config_version(const struct config *config, uint64_t generation,
     /* Always with the CRC: whoever looks here wants to know. */
     return shmconf_version_open(version, config->place, config->directory, config->instance,
                                 generation, SHMCONF_PRIVATE | SHMCONF_VERIFY);
+}
+
+int config_file(const struct config *config, const char *file, long least, char **bytes,
+                size_t *size)
+{
+    struct stat status;
+    cleanup_close int fd =
+        shmconf_open_file(config->place, config->directory, file, least, &status);
+    if (fd < 0)
+        return fd;
+    if (status.st_size > FILE_MAX)
+        return -EBADMSG;
+    *size = (size_t)status.st_size;
+    *bytes = malloc(*size);
+    if (!*bytes)
+        return -ENOMEM;
+    int rc = shmconf_version_read(fd, *bytes, *size);
+    if (rc) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return rc;
 }
 
 int config_current(struct config *config, struct shmconf_version **version)

@@ -8,7 +8,17 @@
 #include "shmcat/shmcat.h"
 
 static const struct command *const commands[] = {
-    &ls_command, &cat_command, &status_command, &follow_command, &watch_command, NULL,
+    &ls_command,
+    &cat_command,
+    &status_command,
+    &follow_command,
+    &watch_command,
+    &verify_command,
+    &dump_command,
+    &readers_command,
+    &bench_command,
+    &doctor_command,
+    NULL,
 };
 
 static struct common common;

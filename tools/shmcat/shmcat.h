@@ -50,7 +50,8 @@ struct command {
     int (*run)(const struct common *common, char **arguments);
 };
 
-extern const struct command ls_command, cat_command, status_command, follow_command, watch_command;
+extern const struct command ls_command, cat_command, status_command, follow_command, watch_command,
+    verify_command, dump_command, readers_command, bench_command, doctor_command;
 
 /*
  * Takes the options of both tables (NULL is allowed) out of argv[1...]; with `stop` those before
@@ -92,6 +93,13 @@ void config_close(struct config *config);
 /* A version, read into memory and checked; released with shmconf_version_release. */
 int config_version(const struct config *config, uint64_t generation,
                    struct shmconf_version **version);
+
+/*
+ * A whole file of the configuration's directory as it is, at least `least` bytes. 0 with `bytes` to
+ * be freed, or -errno.
+ */
+int config_file(const struct config *config, const char *file, long least, char **bytes,
+                size_t *size);
 
 /* The current version; takes a newer record when the writer was faster. */
 int config_current(struct config *config, struct shmconf_version **version);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of this machine matters to shmconf, probed and not guessed: a line each, with what to do. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "shmcat/shmcat.h"
+
+enum severity { GOOD, NOTE, BAD };
+
+struct diagnosis {
+    const struct shmconf_place *place;
+    bool json;
+    unsigned count;
+    unsigned bad;
+};
+
+static void say(struct diagnosis *diagnosis, enum severity severity, const char *subject,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void say(struct diagnosis *diagnosis, enum severity severity, const char *subject,
+                const char *format, ...)
+{
+    static const char *const names[] = {[GOOD] = "ok", [NOTE] = "note", [BAD] = "BAD"};
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    cleanup_free char *visible = text_visible(text, strlen(text));
+    if (diagnosis->json) {
+        printf("%s{\"state\":\"%s\",\"subject\":\"%s\"", diagnosis->count ? "," : "",
+               severity == BAD ? "bad" : names[severity], subject);
+        json_string(stdout, ",\"text\":", visible, strlen(visible));
+        putchar('}');
+    } else {
+        printf("%-5s %-12s %s\n", names[severity], subject, visible);
+    }
+    diagnosis->count++;
+    diagnosis->bad += severity == BAD;
+}
+
+/* ---- The region ----------------------------------------------------------------------------- */
+
+/* Where the region is, or will be: the nearest directory that exists. */
+static char *nearest_directory(const char *path)
+{
+    struct stat status;
+    char *at = text_format("%s", path);
+    while (stat(at, &status) != 0) {
+        char *slash = strrchr(at, '/');
+        if (!slash || slash == at) {
+            free(at);
+            return text_format(slash ? "/" : ".");
+        }
+        *slash = '\0';
+    }
+    return at;
+}
+
+static void check_root(struct diagnosis *diagnosis)
+{
+    const char *root = diagnosis->place->root;
+    struct stat status;
+    int fd =
+        shmconf_descend(diagnosis->place, SHMCONF_AT_FDCWD, root, diagnosis->place->root_is_given);
+    if (fd == -ENOENT) {
+        say(diagnosis, NOTE, "region", "%s is not there: shmconfd makes it when it starts", root);
+        return;
+    }
+    if (fd < 0) {
+        say(diagnosis, BAD, "region", "%s: %s: remove it, or see SHMCONF_DIR and SHMCONF_OWNER",
+            root, shmconf_strerror(fd));
+        return;
+    }
+    if (fstat(fd, &status) == 0)
+        say(diagnosis, GOOD, "region", "%s, of uid %lu, mode %03o", root,
+            (unsigned long)status.st_uid, (unsigned)status.st_mode & 0777);
+    close(fd);
+}
+
+/* /proc/locks has "... FLOCK ... PID MAJOR:MINOR:INODE ...", the device in hexadecimal. */
+static long lock_holder(const struct stat *root)
+{
+    char line[256];
+    long holder = 0;
+    FILE *file = fopen("/proc/locks", "re");
+    while (file && !holder && fgets(line, sizeof line, file)) {
+        unsigned major;
+        unsigned minor;
+        unsigned long inode;
+        long pid;
+        if (sscanf(line, "%*s FLOCK %*s %*s %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
+            inode == root->st_ino && makedev(major, minor) == root->st_dev)
+            holder = pid;
+    }
+    if (file)
+        fclose(file);
+    return holder;
+}
+
+static void check_daemon(struct diagnosis *diagnosis)
+{
+    struct stat status;
+    if (stat(diagnosis->place->root, &status) != 0)
+        return;
+    long pid = lock_holder(&status);
+    if (pid)
+        say(diagnosis, GOOD, "daemon", "process %ld holds the region", pid);
+    else
+        say(diagnosis, NOTE, "daemon", "nobody is seen to hold the region: start shmconfd");
+}
+
+static void check_disk(struct diagnosis *diagnosis)
+{
+    struct statvfs disk;
+    cleanup_free char *directory = nearest_directory(diagnosis->place->root);
+    if (statvfs(directory, &disk) != 0) {
+        say(diagnosis, BAD, "disk", "%s: %s", directory, strerror(errno));
+        return;
+    }
+    uint64_t mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
+    if (disk.f_flag & ST_RDONLY)
+        say(diagnosis, BAD, "disk", "%s is read-only: set SHMCONF_DIR to where one may write",
+            directory);
+    else
+        say(diagnosis, mib < 16 ? BAD : GOOD, "disk",
+            "%" PRIu64 " MiB are free in %s; a configuration needs twice its size", mib, directory);
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        say(diagnosis, GOOD, "files", "files without a name can be made in %s", directory);
+        close(fd);
+    } else if (errno == EACCES || errno == EROFS || errno == EPERM) {
+        say(diagnosis, NOTE, "files", "%s: %s; shmconfd's user must be able to", directory,
+            strerror(errno));
+    } else {
+        say(diagnosis, NOTE, "files",
+            "%s cannot have files without a name; shmconfd uses names "
+            "that begin with .t instead",
+            directory);
+    }
+}
+
+/* ---- The machine ---------------------------------------------------------------------------- */
+
+static void check_uring(struct diagnosis *diagnosis)
+{
+#ifdef SYS_io_uring_setup
+    long rc = syscall(SYS_io_uring_setup, 1, NULL);
+    if (rc < 0 && errno == EFAULT) {
+        say(diagnosis, GOOD, "io_uring", "allowed here; SHMCONF_LOOP=epoll does without");
+        return;
+    }
+#else
+    errno = ENOSYS;
+#endif
+    say(diagnosis, NOTE, "io_uring", "%s; shmconfd uses epoll, which does the same",
+        errno == ENOSYS ? "not in this kernel" : "not allowed here");
+}
+
+static void check_clocks(struct diagnosis *diagnosis)
+{
+    enum { RELEASED = 1767225600 }; /* 2026-01-01 */
+    struct timespec now = {0};
+    struct timespec up = {0};
+    char source[64] = "";
+    clock_gettime(CLOCK_REALTIME, &now);
+    FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+    if (file && fgets(source, sizeof source, file))
+        source[strcspn(source, "\n")] = '\0';
+    if (file)
+        fclose(file);
+    if (clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+        say(diagnosis, NOTE, "clocks", "no CLOCK_BOOTTIME: a suspended machine is noticed late");
+    else if (now.tv_sec < RELEASED)
+        say(diagnosis, BAD, "clocks",
+            "this machine's date is before 2026: set it, or AWS refuses "
+            "what is signed with it");
+    else
+        say(diagnosis, GOOD, "clocks", "the date is plausible%s%s", *source ? "; source " : "",
+            source);
+}
+
+static void check_limits(struct diagnosis *diagnosis)
+{
+    enum { WANTED = 1024 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < WANTED)
+        say(diagnosis, NOTE, "descriptors",
+            "ulimit -n is %" PRIu64 ": shmconfd keeps few HTTP connections; raise it to %d",
+            (uint64_t)limit.rlim_cur, WANTED);
+    else
+        say(diagnosis, GOOD, "descriptors", "ulimit -n is %" PRIu64, (uint64_t)limit.rlim_cur);
+}
+
+/* ---- The other side ------------------------------------------------------------------------- */
+
+/* What /ping answers on the port, NUL-terminated; its length or -errno. */
+static long ping(unsigned port, char *out, size_t size)
+{
+    static const char request[] = "GET /ping HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {1, 0};
+    cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0)
+        return -errno;
+    size_t used = 0;
+    for (ssize_t got; used < size - 1 && (got = recv(fd, out + used, size - 1 - used, 0)) > 0;)
+        used += (size_t)got;
+    out[used] = '\0';
+    return (long)used;
+}
+
+static void check_port(struct diagnosis *diagnosis)
+{
+    char answer[1024];
+    unsigned port = shmconf_request_port();
+    long size = ping(port, answer, sizeof answer);
+    if (size > 0 && strstr(answer, "\"shmconfd\""))
+        say(diagnosis, GOOD, "port", "shmconfd answers on %u", port);
+    else if (size >= 0)
+        say(diagnosis, BAD, "port",
+            "something else answers on %u: end it (AWS's agent?), or set "
+            "SHMCONF_HTTP_PORT",
+            port);
+    else if (size == -ECONNREFUSED)
+        say(diagnosis, NOTE, "port", "%u is free: nothing serves HTTP there", port);
+    else
+        say(diagnosis, BAD, "port", "%u: %s", port, strerror((int)-size));
+}
+
+/* The first of two variables that is set, or NULL. */
+static const char *first_set(const char *one, const char *other)
+{
+    const char *value = getenv(one);
+    if (!value || !*value)
+        value = getenv(other);
+    return value && *value ? value : NULL;
+}
+
+static void check_credentials(struct diagnosis *diagnosis)
+{
+    bool has_key = first_set("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID") != NULL;
+    bool has_secret = first_set("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY") != NULL;
+    const char *region = first_set("AWS_REGION", "AWS_DEFAULT_REGION");
+    if (has_key && has_secret)
+        say(diagnosis, GOOD, "credentials", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set");
+    else if (has_key || has_secret)
+        say(diagnosis, BAD, "credentials",
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go "
+            "together: set %s as well",
+            has_key ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    else
+        say(diagnosis, NOTE, "credentials",
+            "none in this environment; AppConfig needs them where shmconfd runs");
+    if (region)
+        say(diagnosis, GOOD, "AWS region", "%.64s", region);
+    else
+        say(diagnosis, NOTE, "AWS region",
+            "AWS_REGION is not set in this environment; AppConfig needs it where shmconfd runs");
+}
+
+static int doctor_run(const struct common *common, char **arguments)
+{
+    cleanup_free struct shmconf_place *place = NULL;
+    (void)arguments;
+    int status = place_make(&place, ANY_NAME);
+    if (status)
+        return status;
+    static void (*const checks[])(struct diagnosis *) = {
+        check_root,   check_daemon, check_disk, check_uring,
+        check_clocks, check_limits, check_port, check_credentials,
+    };
+    struct diagnosis diagnosis = {.place = place, .json = common->json};
+    if (common->json)
+        fputs("[", stdout);
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        checks[i](&diagnosis);
+    if (common->json)
+        puts("]");
+    return diagnosis.bad ? EXIT_FAILED : EXIT_FINE;
+}
+
+const struct command doctor_command = {
+    .name = "doctor",
+    .arguments = "",
+    .summary = "What of this machine matters to shmconf, and what to do.",
+    .details =
+        "\nA line each: ok; note: it works, but you may want to know; BAD: it does not, and\n"
+        "the exit status is 1. Variables are those of this shell, not of a running daemon.\n",
+    .least = 0,
+    .most = 0,
+    .run = doctor_run,
+};

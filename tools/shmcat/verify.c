@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks everything that is in the region, as fsck does for a disk, and repairs nothing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "shmcat/shmcat.h"
+
+struct finding {
+    char *path; /* below the root */
+    const char *problem;
+    const char *remedy;
+};
+
+struct verification {
+    struct finding *found;
+    size_t count;
+    unsigned configurations;
+    unsigned files;
+};
+
+enum { TURNS_MAX = 16 }; /* of one configuration, while the daemon publishes */
+
+static const char *const republish = "restart shmconfd, which publishes what it can anew";
+
+/* `file` may be "". */
+static void add(struct verification *verification, const struct config *config, const char *file,
+                const char *problem, const char *remedy)
+{
+    size_t count = verification->count;
+    struct finding *grown = reallocarray(verification->found, count + 1, sizeof *grown);
+    if (!grown) {
+        complain("verify", "out of memory");
+        exit(EXIT_FAILED);
+    }
+    verification->found = grown;
+    grown[verification->count++] = (struct finding){
+        text_format("%s%s%s", config->path, *file ? "/" : "", file), problem, remedy};
+}
+
+/* Forgets the findings from `count` on. */
+static void take_back(struct verification *verification, size_t count)
+{
+    while (verification->count > count)
+        free(verification->found[--verification->count].path);
+}
+
+/* ---- A version ------------------------------------------------------------------------------ */
+
+static const char *sha256_problem(const struct shmconf_version_header *header,
+                                  const struct shmconf_slice *text)
+{
+    uint8_t digest[32];
+    shmconf_sha256(text->data, text->size, digest);
+    return memcmp(digest, header->sha256, sizeof digest) == 0
+               ? NULL
+               : "the text's SHA-256 is not the one in the header";
+}
+
+/* What is wrong with a version file's bytes, or NULL. */
+static const char *version_problem(const char *bytes, size_t size, const struct config *config,
+                                   uint64_t generation)
+{
+    struct shmconf_version version = {0};
+    struct shmconf_version_header header;
+    memcpy(&header, bytes, sizeof header);
+    int rc = shmconf_version_header_check(&header, size, config->instance, generation);
+    if (rc)
+        return shmconf_strerror(rc);
+    if (header.index_offset > size || header.index_size > size - header.index_offset)
+        return "the index lies outside of the file";
+    if (shmconf_version_parse(&version, bytes, size, config->instance, generation, 0))
+        return "a text lies outside of the file or has no NUL behind it";
+    if (shmconf_version_parse(&version, bytes, size, config->instance, generation, SHMCONF_VERIFY))
+        return "the CRC of the body is wrong";
+    if (generation == config->record.generation &&
+        header.payload_size != config->record.payload_size)
+        return "its size is not the one in the head";
+    return sha256_problem(&header, &version.text);
+}
+
+static void verify_version(struct verification *verification, const struct config *config,
+                           uint64_t generation)
+{
+    char file[SHMCONF_VERSION_FILE_SIZE];
+    cleanup_free char *bytes = NULL;
+    size_t size;
+    shmconf_version_file(file, generation);
+    bool is_current = generation == config->record.generation;
+    int rc = config_file(config, file, SHMCONF_VERSION_HEADER_SIZE, &bytes, &size);
+    if (rc == -ENOENT && !is_current)
+        return;
+    verification->files++;
+    const char *problem = rc == -ENOENT ? "the current version was removed"
+                          : rc          ? shmconf_strerror(rc)
+                                        : version_problem(bytes, size, config, generation);
+    if (problem)
+        add(verification, config, file, problem,
+            is_current ? republish : "no new reader uses it any more");
+}
+
+/* ---- The head ------------------------------------------------------------------------------- */
+
+static bool is_zero(const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++)
+        if (at[i])
+            return false;
+    return true;
+}
+
+/* The cell that is not current may be half filled: only the current one is looked at. */
+static const char *head_problem(const struct config *config)
+{
+    struct shmconf_head head;
+    memcpy(&head, config->head, sizeof head);
+    uint32_t state = config->record.state & ~(uint32_t)SHMCONF_MOVED;
+    if (state > SHMCONF_DELETED)
+        return "its state is none that there is";
+    if (state == SHMCONF_LIVE && config->record.generation == 0)
+        return "it is live without a generation";
+    if (head.minor == SHMCONF_FORMAT_MINOR &&
+        !(is_zero(head.reserved0, sizeof head.reserved0) &&
+          is_zero(head.reserved1, sizeof head.reserved1) && head.reserved2 == 0))
+        return "bytes that this version of the format reserves are not 0";
+    return NULL;
+}
+
+/* ---- The directory -------------------------------------------------------------------------- */
+
+/* Whether the file belongs there while `generation` is current. */
+static bool is_wanted(const char *file, uint64_t generation)
+{
+    char keep[SHMCONF_VERSION_FILE_SIZE];
+    if (strcmp(file, SHMCONF_HEAD_FILE) == 0)
+        return true;
+    for (uint64_t back = 0; back < 2 && back < generation; back++) {
+        shmconf_version_file(keep, generation - back);
+        if (strcmp(file, keep) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A running daemon writes and removes files at any time, so what is not in its place is looked at
+   twice. */
+static bool is_still_there(const struct config *config, const char *file)
+{
+    struct stat status;
+    struct timespec pause = {0, 100 * (long)NS_PER_MS};
+    nanosleep(&pause, NULL);
+    return fstatat(config->directory, file, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void verify_listing(struct verification *verification, const struct config *config)
+{
+    DIR *stream = list_directory(config->directory);
+    if (!stream)
+        return;
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        const char *file = entry->d_name;
+        if (strcmp(file, ".") == 0 || strcmp(file, "..") == 0 ||
+            is_wanted(file, config->record.generation) || !is_still_there(config, file))
+            continue;
+        verification->files++;
+        if (file[0] == 'v' || strncmp(file, ".t", 2) == 0)
+            add(verification, config, file, "nothing refers to it",
+                "a writer that died left it: shmconfd removes it when it starts");
+        else
+            add(verification, config, file, "it does not belong into the region", "remove it");
+    }
+    closedir(stream);
+}
+
+static const char *remedy_of(int error)
+{
+    switch (error) {
+    case -EACCES:
+        return "look as its owner or as root";
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+        return "look again when there is enough";
+    case -EPROTONOSUPPORT:
+        return "use the shmcat that came with the shmconfd that wrote it";
+    default:
+        return "remove it, or give it back to its owner; shmconfd then makes it anew";
+    }
+}
+
+static void verify_once(struct verification *verification, const struct config *config)
+{
+    const struct shmconf_record *record = &config->record;
+    if (config->error && config->error != -ENOENT)
+        add(verification, config, "", shmconf_strerror(config->error), remedy_of(config->error));
+    if (!config->error) {
+        const char *problem = head_problem(config);
+        verification->files++;
+        if (problem)
+            add(verification, config, SHMCONF_HEAD_FILE, problem, republish);
+        for (uint64_t back = 0; back < 2 && back < record->generation; back++)
+            verify_version(verification, config, record->generation - back);
+    }
+    if (config->directory >= 0 && (!config->error || config->error == -ENOENT))
+        verify_listing(verification, config);
+}
+
+/* Whether the daemon has published meanwhile, so that findings may come from that. */
+static bool has_moved_on(struct config *config)
+{
+    uint64_t generation = config->record.generation;
+    uint32_t seq;
+    return !config->error && shmconf_head_copy(config->head, &config->record, &seq) == 0 &&
+           config->record.generation != generation;
+}
+
+static bool verify_config(struct config *config, void *context)
+{
+    struct verification *verification = context;
+    size_t count = verification->count;
+    unsigned files = verification->files;
+    for (int turn = 0; turn < TURNS_MAX; turn++) {
+        verify_once(verification, config);
+        if (verification->count == count || !has_moved_on(config))
+            break;
+        take_back(verification, count);
+        verification->files = files;
+    }
+    verification->configurations += config->error != -ENOENT;
+    return true;
+}
+
+/* ---- The command ---------------------------------------------------------------------------- */
+
+static void print_json(const struct verification *verification)
+{
+    printf("{\"configurations\":%u,\"files\":%u,\"problems\":[", verification->configurations,
+           verification->files);
+    for (size_t i = 0; i < verification->count; i++) {
+        const struct finding *finding = &verification->found[i];
+        json_string(stdout, i ? ",{\"path\":" : "{\"path\":", finding->path, strlen(finding->path));
+        json_string(stdout, ",\"problem\":", finding->problem, strlen(finding->problem));
+        json_string(stdout, ",\"remedy\":", finding->remedy, strlen(finding->remedy));
+        putchar('}');
+    }
+    puts("]}");
+}
+
+static void print_text(const struct verification *verification)
+{
+    for (size_t i = 0; i < verification->count; i++) {
+        const struct finding *finding = &verification->found[i];
+        cleanup_free char *path = text_visible(finding->path, strlen(finding->path));
+        printf("%s: %s: %s\n", path, finding->problem, finding->remedy);
+    }
+    printf("%u configurations, %u files, %zu problems\n", verification->configurations,
+           verification->files, verification->count);
+}
+
+/* One configuration must be there; 0 or -errno. */
+static int verify_one(struct verification *verification, const struct shmconf_place *place)
+{
+    struct config config;
+    int rc = config_open(&config, place);
+    verify_config(&config, verification);
+    config_close(&config);
+    return rc == -ENOENT ? rc : 0;
+}
+
+static int verify_run(const struct common *common, char **arguments)
+{
+    const char *name = arguments[0];
+    cleanup_free struct shmconf_place *place = NULL;
+    struct verification verification = {0};
+    int status = place_make(&place, name ? name : ANY_NAME);
+    if (status)
+        return status;
+    int rc =
+        name ? verify_one(&verification, place) : region_scan(place, verify_config, &verification);
+    if (common->json)
+        print_json(&verification);
+    else if (!rc)
+        print_text(&verification);
+    if (verification.count)
+        status = EXIT_FAILED;
+    if (rc) {
+        fflush(stdout);
+        status = fail(name ? name : place->root, rc);
+    }
+    take_back(&verification, 0);
+    free(verification.found);
+    return status;
+}
+
+const struct command verify_command = {
+    .name = "verify",
+    .arguments = "[NAME]",
+    .summary = "Checks every file of the region; repairs nothing.",
+    .details =
+        "\nOwner, mode, magic, version and byte order, the name in the head, offsets, CRC and\n"
+        "SHA-256 of both versions that are kept, files that nothing refers to. A line for each\n"
+        "problem with what to do about it; the exit status is 1 when there is one.\n",
+    .least = 0,
+    .most = 1,
+    .run = verify_run,
+};
