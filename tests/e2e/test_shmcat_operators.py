@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""shmcat verify, dump, readers, bench and doctor."""
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+
+from daemon import Daemon, Reader, wait_until
+from shmcat_region import (  # noqa: F401
+    DEADLINE_S, NAME, SHMCAT, environment, running_region)
+
+HERE = "Shop/Prod/Checkout"
+
+
+def change(path, offset, data):
+    """Other bytes in a file that is read-only for everybody."""
+    path.chmod(0o600)
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+# ---- verify ----
+
+
+def test_verify_counts_what_is_sound(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two", "application/json", "blue")
+    region.publish("A:B:C")
+    assert region.text("verify") == "2 configurations, 5 files, 0 problems\n"
+    assert region.text("verify", NAME) == "1 configurations, 3 files, 0 problems\n"
+    assert region.json("verify") == {"configurations": 2, "files": 5, "problems": []}
+
+
+# What is changed, how, and what verify says of which file.
+DAMAGE = [
+    ("head", lambda path: change(path, 0, b"X"), "", "a file of the region is damaged"),
+    ("head", lambda path: change(path, 0x40, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 0x108, b"\7"), "/head", "its state is none"),
+    ("head", lambda path: path.chmod(0o622), "", "others may write it"),
+    ("head", lambda path: os.truncate(path, 100), "", "shorter than it must be"),
+    ("v00000002", lambda path: change(path, 0, b"X"), "/v00000002", "damaged"),
+    ("v00000002", lambda path: change(path, 128, b"X"), "/v00000002", "the CRC of the body"),
+    ("v00000002", lambda path: change(path, 0x40, b"X"), "/v00000002", "damaged"),
+    ("v00000001", lambda path: change(path, 128, b"X"), "/v00000001", "the CRC of the body"),
+    ("v00000002", lambda path: os.truncate(path, 130), "/v00000002", "shorter"),
+    ("v00000002", lambda path: path.unlink(), "/v00000002", "the current version was removed"),
+    ("v00000002", lambda path: path.chmod(0o666), "/v00000002", "others may write it"),
+    (".tabc", lambda path: path.write_bytes(b"x"), "/.tabc", "nothing refers to it"),
+    ("v00000009", lambda path: path.write_bytes(b"x"), "/v00000009", "nothing refers to it"),
+    ("notes.txt", lambda path: path.write_bytes(b"x"), "/notes.txt", "does not belong"),
+]
+
+
+@pytest.mark.parametrize("file, damage, where, told", DAMAGE,
+                         ids=[f"{i}-{row[0]}" for i, row in enumerate(DAMAGE)])
+def test_verify_finds(region, file, damage, where, told):
+    region.publish("A:B:C")
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    damage(region.root / HERE / file)
+    done = region.run("verify")
+    assert (done.returncode, done.stderr) == (1, b"")
+    first, last = done.stdout.decode().splitlines()
+    assert first.startswith(f"{HERE}{where}: ") and told in first
+    assert last.startswith("2 configurations, ") and last.endswith(" 1 problems")
+    found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
+    assert found["path"] == HERE + where and told in found["problem"] and found["remedy"]
+
+
+def sealed(header):
+    """A version header with the CRC of what it says."""
+    return bytes(header[:124]) + zlib.crc32(header[:124]).to_bytes(4, "little")
+
+
+def test_verify_compares_the_hash_of_the_text(region):
+    """Whoever forges both CRCs is found by the SHA-256."""
+    region.publish(NAME, "secret text")
+    path = region.root / HERE / "v00000001"
+    data = bytearray(path.read_bytes())
+    data[128] ^= 1
+    data[0x74:0x78] = zlib.crc32(data[128:]).to_bytes(4, "little")
+    change(path, 0, sealed(data[:128]) + data[128:])
+    assert "SHA-256" in region.run("verify").stdout.decode()
+
+
+def test_verify_of_nothing_is_a_failure(region, tmp_path):
+    assert region.run("verify", NAME).returncode == 1
+    done = region.run("verify", "--dir", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_verify_is_quiet_while_the_daemon_publishes(tmp_path):
+    with Daemon(tmp_path) as daemon:
+        daemon.put(f"{NAME}.txt", "0")
+        daemon.wait_body(NAME, "0")
+        writer = subprocess.Popen(
+            ["sh", "-c", f"i=0; while :; do echo $((i += 1)) > '{daemon.files}/n'; "
+             f"mv '{daemon.files}/n' '{daemon.files}/{NAME}.txt'; sleep 0.002; done"])
+        try:
+            for _ in range(30):
+                done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
+                                      capture_output=True, timeout=DEADLINE_S, check=False)
+                assert done.stdout == b"1 configurations, 3 files, 0 problems\n" or \
+                    done.stdout == b"1 configurations, 2 files, 0 problems\n", done
+        finally:
+            writer.kill()
+            writer.wait()
+
+
+# ---- dump ----
+
+
+def test_dump_shows_all_bytes(region):
+    region.publish(NAME, "hello, world")
+    text = region.text("dump", NAME)
+    head, version = text.split(f"{HERE}/v00000001: ")
+    assert head.startswith(f"{HERE}/head: 4096 bytes\n000000   53 48 4d 43 48 45 41 44")
+    shown = bytearray()
+    for line in version.splitlines()[1:]:
+        assert line != "*"
+        shown += bytes.fromhex(line[7:58])
+    assert shown == (region.root / HERE / "v00000001").read_bytes()
+
+
+def test_dump_annotates_every_field_of_the_format(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "hello, world", "text/plain", "blue")
+    text = region.text("dump", NAME, "--annotate")
+    source = (Path(__file__).parents[2] / "include/shmconf/format.h").read_text(encoding="utf-8")
+    for struct in ("shmconf_record", "shmconf_head", "shmconf_version_header"):
+        body = re.search(rf"struct {struct} {{(.*?)}};", source, re.S).group(1)
+        for field in re.findall(r"^\s+\w+ (\w+)(?:\[\w+\])?;", body, re.M):
+            if not field.startswith("reserved"):
+                assert re.search(rf"\b{field}\b", text), field
+    assert re.search(r"^000080 +4  seq +2 ", text, re.M)
+    assert re.search(r"^000100 +8  cells\[0\]\.generation +2 ", text, re.M)
+    assert "cell 0, current" in text and "cell 1, filled next" in text
+    assert re.search(r"text +hello, world$", text, re.M)
+    assert re.search(r"label +blue$", text, re.M)
+
+
+def test_dump_of_the_predecessor_and_of_what_is_not_there(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    assert re.search(r"text +one$", region.text("dump", NAME, "--annotate", "--version", "1"), re.M)
+    assert region.run("dump", NAME, "--version", "7").returncode == 1
+    assert region.run("dump", "A:B:C").returncode == 1
+    assert region.run("dump", NAME, "--json").returncode == 2
+
+
+def test_dump_shows_a_damaged_head(region):
+    region.publish(NAME)
+    change(region.head(), 0, b"\x1b[31m")
+    done = region.run("dump", NAME, "--annotate")
+    assert done.returncode == 1 and b"\x1b" not in done.stdout
+    assert "\\x1b[31m" in done.stdout.decode()
+
+
+# ---- readers ----
+
+
+def test_readers_tells_who_is_behind(tmp_path):
+    with Daemon(tmp_path) as daemon, Reader(daemon.root, NAME) as late, \
+            Reader(daemon.root, NAME) as early, Reader(daemon.root, NAME, flags=["--private"]) as own:
+        daemon.put(f"{NAME}.txt", "one")
+        daemon.wait_body(NAME, "one")
+        late.wait_text("one")
+        daemon.put(f"{NAME}.txt", "two")
+        early.wait_text("two")
+        own.wait_text("two")
+
+        def readers(*arguments):
+            done = subprocess.run([SHMCAT, "readers", "--json", *arguments],
+                                  env=environment(daemon.root), capture_output=True,
+                                  timeout=DEADLINE_S, check=False)
+            assert done.returncode == 0, done
+            return {row["pid"]: row for row in json.loads(done.stdout)["readers"]}
+
+        found = readers(NAME)
+        assert found == readers()
+        assert set(found) == {daemon.pid, late.pid, early.pid, own.pid}
+        assert [found[one.pid]["state"] for one in (daemon, late, early)] == [
+            "writes", "behind", "current"]
+        assert "copies" in found[own.pid]["state"]
+        assert found[late.pid]["command"] == "region_reader"
+        assert (found[late.pid]["newest"], found[late.pid]["current"]) == (1, 2)
+        assert readers("A:B:C") == {}
+        shutil.rmtree(daemon.root / "Shop")
+        wait_until(lambda: readers()[late.pid]["state"] == "reads a head that was replaced")
+
+
+def test_readers_of_an_unread_region(region):
+    assert region.text("readers", "A:B:C") == "nobody has it mapped\n"
+
+
+# ---- bench ----
+
+
+def test_bench_compares_with_http(tmp_path):
+    with Daemon(tmp_path) as daemon:
+        daemon.put(f"{NAME}.txt", "text")
+        daemon.wait_body(NAME, "text")
+        env = environment(daemon.root, SHMCONF_HTTP_PORT=str(daemon.port))
+        done = subprocess.run([SHMCAT, "bench", NAME, "--json"], env=env, capture_output=True,
+                              timeout=DEADLINE_S, check=False)
+        measured = json.loads(done.stdout)
+        assert measured["http_ns"] > measured["read_ns"] > 0 and measured["load_ns"] > 0
+        text = subprocess.run([SHMCAT, "bench", NAME], env=env, capture_output=True, text=True,
+                              timeout=DEADLINE_S, check=True).stdout
+        assert len(text.splitlines()) == 3
+
+
+def test_bench_does_without_a_daemon(region):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        region.publish(NAME)
+        done = region.run("bench", NAME, SHMCONF_HTTP_PORT=str(port))
+        assert done.returncode == 0 and b"no daemon serves it on port" in done.stdout
+        assert region.run("bench", "A:B:C", SHMCONF_HTTP_PORT=str(port)).returncode == 1
+        assert region.run("bench", "A:B").returncode == 2
+
+
+# ---- doctor ----
+
+
+def diagnose(root, status=0, **changes):
+    """What doctor says: {subject: (state, text)}."""
+    changes = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": "",
+               "AWS_DEFAULT_REGION": "", **changes}
+    done = subprocess.run([SHMCAT, "doctor", "--json"], env=environment(root, **changes),
+                          capture_output=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == status, done
+    return {row["subject"]: (row["state"], row["text"]) for row in json.loads(done.stdout)}
+
+
+def test_doctor_of_a_running_daemon(tmp_path):
+    with Daemon(tmp_path) as daemon:
+        found = diagnose(daemon.root, SHMCONF_HTTP_PORT=str(daemon.port), AWS_REGION="eu-west-1",
+                         AWS_ACCESS_KEY_ID="AKIA", AWS_SECRET_ACCESS_KEY="hunter2")
+        assert found["daemon"] == ("ok", f"process {daemon.pid} holds the region")
+        assert found["port"] == ("ok", f"shmconfd answers on {daemon.port}")
+        assert found["credentials"][0] == found["AWS region"][0] == found["disk"][0] == "ok"
+        assert "hunter2" not in str(found)
+
+
+def test_doctor_names_what_is_in_the_way(tmp_path):
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    root = tmp_path / "region"
+    root.mkdir(mode=0o777)
+    root.chmod(0o777)
+    server = http.server.HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = str(server.server_address[1])
+    try:
+        found = diagnose(root / "none", 1, SHMCONF_HTTP_PORT=port, AWS_ACCESS_KEY_ID="AKIA")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert found["port"][0] == "bad" and "something else answers" in found["port"][1]
+    assert found["credentials"][0] == "bad" and "AWS_SECRET_ACCESS_KEY" in found["credentials"][1]
+    assert found["region"] == ("note", f"{root / 'none'} is not there: shmconfd makes it when it "
+                                       "starts")
+    assert found["AWS region"][0] == "note"
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    found = diagnose(link, 1, SHMCONF_HTTP_PORT="1")
+    assert found["region"][0] == "bad" and "symbolic link" in found["region"][1]
+
+
+def test_doctor_text_is_a_line_each(region):
+    done = region.run("doctor", SHMCONF_HTTP_PORT="1")
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 10
+    assert all(re.match(r"(ok|note|BAD) +(AWS )?[a-z_]+ +\S", line) for line in lines)
+
+
+def test_nothing_of_this_writes_to_the_region(region):
+    region.publish(NAME)
+
+    def state():
+        return {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes())
+                for p in sorted(region.root.rglob("*"))}
+
+    before = state()
+    for arguments in (["verify"], ["dump", NAME], ["readers"], ["bench", NAME], ["doctor"]):
+        region.run(*arguments, SHMCONF_HTTP_PORT="1")
+    assert state() == before
