@@ -65,6 +65,12 @@ endfunction()
 
 if(SHMCONF_BUILD_DAEMON)
     install_man_pages(runtime 1 5 7 8)
+    foreach(program IN ITEMS shmconfd shmcat)
+        install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/${program}.bash" RENAME ${program}
+            DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" COMPONENT runtime)
+        install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/_${program}"
+            DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions" COMPONENT runtime)
+    endforeach()
     install(FILES "${PROJECT_SOURCE_DIR}/cmake/tmpfiles.conf" DESTINATION lib/tmpfiles.d
         RENAME shmconf.conf COMPONENT runtime)
     install(FILES "${PROJECT_SOURCE_DIR}/THIRD_PARTY_NOTICES" DESTINATION "${CMAKE_INSTALL_DOCDIR}"

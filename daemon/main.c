@@ -42,6 +42,33 @@ static enum exit_status check(const struct settings *settings)
     return status == EXIT_STATUS_OK ? status : report(status, &error);
 }
 
+/* What an option asks for that needs no settings; false: it asks for something else. */
+static bool print_of_itself(enum settings_action action)
+{
+    switch (action) {
+    case SETTINGS_HELP:
+        settings_print_help(stdout);
+        return true;
+    case SETTINGS_VERSION:
+        puts("shmconfd " SHMCONF_VERSION_TEXT);
+        return true;
+    case SETTINGS_REFERENCE:
+        settings_print_markdown(stdout);
+        return true;
+    case SETTINGS_MAN_PAGE:
+        settings_print_man_page(stdout);
+        return true;
+    case SETTINGS_BASH_COMPLETION:
+        settings_print_bash_completion(stdout);
+        return true;
+    case SETTINGS_ZSH_COMPLETION:
+        settings_print_zsh_completion(stdout);
+        return true;
+    default:
+        return false;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings;
@@ -49,12 +76,8 @@ int main(int argc, char **argv)
     enum exit_status status = EXIT_STATUS_OK;
     if (settings_load(&settings, argc, argv, environ, &error) != 0)
         status = report(settings.exit_status, &error);
-    else if (settings.action == SETTINGS_HELP)
-        settings_print_help(stdout);
-    else if (settings.action == SETTINGS_VERSION)
-        puts("shmconfd " SHMCONF_VERSION_TEXT);
-    else if (settings.action == SETTINGS_REFERENCE)
-        settings_print_markdown(stdout);
+    else if (print_of_itself(settings.action))
+        status = EXIT_STATUS_OK;
     else if (settings.action == SETTINGS_CHECK)
         status = check(&settings);
     else

@@ -8,18 +8,6 @@
 
 enum { WIDTH = 80, MEANING_COLUMN = 30 };
 
-static const struct {
-    enum exit_status status;
-    const char *meaning;
-} statuses[] = {
-    {EXIT_STATUS_OK, "it ended as it was asked to"},
-    {EXIT_STATUS_FAILURE, "anything not named below"},
-    {EXIT_STATUS_USAGE, "unknown option or superfluous argument"},
-    {EXIT_STATUS_SETTINGS, "a setting is malformed, missing, or not implemented and refused"},
-    {EXIT_STATUS_REGION, "the region is another owner's, locked by another daemon, or unwritable"},
-    {EXIT_STATUS_PORT, "the port is taken or may not be bound"},
-};
-
 /* The last title is not a topic: it collects what is not implemented. */
 static const char *const titles[] = {
     [TOPIC_HTTP] = "HTTP server", [TOPIC_REGION] = "Region in shared memory",
@@ -166,8 +154,8 @@ void settings_print_help(FILE *out)
     for (size_t i = 0; i < setting_standards_count; i++)
         print_entry(out, setting_standards[i].name, setting_standards[i].meaning);
     fputs("\nExit status:\n", out);
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        fprintf(out, "  %d  %s\n", (int)statuses[i].status, statuses[i].meaning);
+    for (size_t i = 0; i < setting_statuses_count; i++)
+        fprintf(out, "  %d  %s\n", (int)setting_statuses[i].status, setting_statuses[i].meaning);
     fputs("\nExample:\n"
           "  mkdir configurations\n"
           "  echo '{\"limit\": 10}' > configurations/Shop:Prod:Limits.json\n"
@@ -269,8 +257,8 @@ void settings_print_markdown(FILE *out)
     for (size_t i = 0; i < setting_commands_count; i++)
         fprintf(out, "| `--%s` | %s |\n", setting_commands[i].name, setting_commands[i].meaning);
     fputs("\n## Exit status\n\n| status | meaning |\n|---|---|\n", out);
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        fprintf(out, "| %d | %s |\n", (int)statuses[i].status, statuses[i].meaning);
+    for (size_t i = 0; i < setting_statuses_count; i++)
+        fprintf(out, "| %d | %s |\n", (int)setting_statuses[i].status, setting_statuses[i].meaning);
 }
 
 static void print_value(FILE *out, const struct setting *row, const struct settings_value *value)

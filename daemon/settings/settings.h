@@ -28,6 +28,9 @@ enum settings_action {
     SETTINGS_HELP,      /* --help: settings_print_help; the environment was not read */
     SETTINGS_VERSION,   /* --version: likewise */
     SETTINGS_REFERENCE, /* --print-configuration-reference: settings_print_markdown; likewise */
+    SETTINGS_MAN_PAGE,  /* --print-man-page and so on: likewise */
+    SETTINGS_BASH_COMPLETION,
+    SETTINGS_ZSH_COMPLETION,
 };
 
 enum settings_access { SETTINGS_ACCESS_OWNER, SETTINGS_ACCESS_GROUP, SETTINGS_ACCESS_ALL };
@@ -96,6 +99,11 @@ void settings_print_help(FILE *out);
 
 /* docs/configuration.md. */
 void settings_print_markdown(FILE *out);
+
+/* The man page, and what shells complete options by. */
+void settings_print_man_page(FILE *out);
+void settings_print_bash_completion(FILE *out);
+void settings_print_zsh_completion(FILE *out);
 
 /* Every setting with its value and where that came from; secrets are masked. */
 void settings_print_effective(FILE *out, const struct settings *settings);

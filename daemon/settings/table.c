@@ -138,6 +138,10 @@ const struct setting_command setting_commands[] = {
      "PREFETCH_LIST, print a line for each, and end."},
     {"print-configuration-reference", SETTINGS_REFERENCE,
      "Print the reference of all settings as Markdown."},
+    {"print-man-page", SETTINGS_MAN_PAGE, "Print the man page, for man -l."},
+    {"print-bash-completion", SETTINGS_BASH_COMPLETION, "Print what bash is to source."},
+    {"print-zsh-completion", SETTINGS_ZSH_COMPLETION,
+     "Print the file _shmconfd for a folder of zsh's fpath."},
 };
 
 const size_t setting_commands_count = sizeof setting_commands / sizeof *setting_commands;
@@ -184,3 +188,14 @@ bool setting_spelling(const struct setting *row, enum settings_source source,
     }
     return true;
 }
+
+const struct setting_status setting_statuses[] = {
+    {EXIT_STATUS_OK, "it ended as it was asked to"},
+    {EXIT_STATUS_FAILURE, "anything not named below"},
+    {EXIT_STATUS_USAGE, "unknown option or superfluous argument"},
+    {EXIT_STATUS_SETTINGS, "a setting is malformed, missing, or not implemented and refused"},
+    {EXIT_STATUS_REGION, "the region is another owner's, locked by another daemon, or unwritable"},
+    {EXIT_STATUS_PORT, "the port is taken or may not be bound"},
+};
+
+const size_t setting_statuses_count = sizeof setting_statuses / sizeof *setting_statuses;

@@ -102,6 +102,14 @@ struct setting_command {
 extern const struct setting_command setting_commands[];
 extern const size_t setting_commands_count;
 
+struct setting_status {
+    enum exit_status status;
+    const char *meaning;
+};
+
+extern const struct setting_status setting_statuses[];
+extern const size_t setting_statuses_count;
+
 /* AWS's standard variables that are read where they are used, and have no other spelling. */
 struct setting_standard {
     const char *name;

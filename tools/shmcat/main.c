@@ -27,6 +27,9 @@ static struct {
     const char *color;
     bool help;
     bool version;
+    bool man_page;
+    bool bash_completion;
+    bool zsh_completion;
 } options = {.color = "auto"};
 
 static const struct option_row common_rows[] = {
@@ -35,40 +38,20 @@ static const struct option_row common_rows[] = {
     {0, OPTION_FLAG, "json", NULL, "JSON instead of text for people", &common.json},
     {0, OPTION_TEXT, "color", "WHEN", "auto (a terminal, without NO_COLOR), always or never",
      &options.color},
-    {'h', OPTION_FLAG, "help", NULL, "this text", &options.help},
+    {'h', OPTION_FLAG, "help", NULL, "help, also for each command", &options.help},
     {0},
 };
-static const struct option_row version_rows[] = {
+static const struct option_row alone_rows[] = {
     {0, OPTION_FLAG, "version", NULL, "the version of shmcat", &options.version},
+    {0, OPTION_FLAG, "print-man-page", NULL, "the man page, for man -l", &options.man_page},
+    {0, OPTION_FLAG, "print-bash-completion", NULL, "to be sourced by bash",
+     &options.bash_completion},
+    {0, OPTION_FLAG, "print-zsh-completion", NULL, "the file _shmcat for a folder of zsh's fpath",
+     &options.zsh_completion},
     {0},
 };
 
-static const char help_tail[] =
-    "\nNAME is Application:Environment:Profile or the path of the HTTP API,\n"
-    "/applications/A/environments/E/configurations/P. A duration is 500ms, 5s, 2m or 1h.\n"
-    "\nEnvironment: SHMCONF_DIR (the region), SHMCONF_OWNER (a further uid to trust, or \"any\"),\n"
-    "NO_COLOR, TERM.\n"
-    "\nExit status: 0 done; 1 failure, or nothing is published under that name; 2 wrong usage;\n"
-    "3 stale: the last good check is too old, or the region was removed; 4 waited in vain.\n";
-
-static void print_help(const struct command *command)
-{
-    if (command) {
-        printf("Usage: shmcat %s%s%s [OPTION...]\n%s\n%s\n", command->name,
-               *command->arguments ? " " : "", command->arguments, command->summary,
-               command->details);
-        options_help(command->options);
-    } else {
-        puts("Usage: shmcat [COMMAND] [OPTION...]\n"
-             "Shows what shmconfd has published in shared memory. Without a command: ls.\n");
-        for (const struct command *const *row = commands; *row; row++)
-            printf("  %-7s %-16s  %s\n", (*row)->name, (*row)->arguments, (*row)->summary);
-        puts("  help    [COMMAND]         What a command does, and its options.\n");
-        options_help(version_rows);
-    }
-    options_help(common_rows);
-    fputs(help_tail, stdout);
-}
+static const struct usage usage = {commands, common_rows, alone_rows};
 
 static const struct command *find(const char *word)
 {
@@ -119,7 +102,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (first < 0)
         return EXIT_USAGE;
     if (options.help) {
-        print_help(command);
+        usage_command(&usage, command);
         return EXIT_FINE;
     }
     if (argc - first < command->least || argc - first > command->most) {
@@ -131,25 +114,39 @@ static int run(const struct command *command, int argc, char **argv)
     return rc ? rc : command->run(&common, argv + first);
 }
 
+/* What an option that stands alone asks for; false: none does. */
+static bool print_of_itself(void)
+{
+    if (options.version)
+        puts("shmcat " SHMCONF_VERSION);
+    else if (options.man_page)
+        usage_man_page(&usage);
+    else if (options.bash_completion)
+        usage_bash_completion(&usage);
+    else if (options.zsh_completion)
+        usage_zsh_completion(&usage);
+    else
+        return false;
+    return true;
+}
+
 static int dispatch(int argc, char **argv)
 {
     char *only_ls[] = {"ls", NULL};
-    int first = options_parse(common_rows, version_rows, true, argc, argv);
+    int first = options_parse(common_rows, alone_rows, true, argc, argv);
     if (first < 0)
         return EXIT_USAGE;
     argc -= first;
     argv += first;
     bool help = options.help || (argc > 0 && strcmp(argv[0], "help") == 0);
-    if (options.version) {
-        puts("shmcat " SHMCONF_VERSION);
+    if (print_of_itself())
         return EXIT_FINE;
-    }
     if (help && argc > 0 && strcmp(argv[0], "help") == 0) {
         argc--;
         argv++;
     }
     if (argc == 0 && help) {
-        print_help(NULL);
+        usage_overall(&usage);
         return EXIT_FINE;
     }
     if (argc == 0)

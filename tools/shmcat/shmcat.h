@@ -2,9 +2,10 @@
 /*
  * shmcat shows what is in the region; it never writes there.
  *
- * A command is one file: its options, a table of them, and one function; main.c lists the commands.
- * config.c walks the region, row.c says of each configuration what ls, status and watch show,
- * table.c lays that out, text.c makes everything harmless to a terminal.
+ * A command is one file: its options, a table of them, and one function; main.c lists the commands,
+ * usage.c makes help, man page and completions from these tables. config.c walks the region, row.c
+ * says of each configuration what ls, status and watch show, table.c lays that out, text.c makes
+ * everything harmless to a terminal.
  */
 #ifndef SHMCAT_H
 #define SHMCAT_H
@@ -61,6 +62,20 @@ extern const struct command ls_command, cat_command, status_command, follow_comm
 int options_parse(const struct option_row *first, const struct option_row *second, bool stop,
                   int argc, char **argv);
 void options_help(const struct option_row *rows);
+
+/* ---- What it says of itself (usage.c) ---- */
+
+struct usage {
+    const struct command *const *commands; /* up to NULL */
+    const struct option_row *common;       /* of every command */
+    const struct option_row *alone;        /* without a command */
+};
+
+void usage_overall(const struct usage *usage);
+void usage_command(const struct usage *usage, const struct command *command);
+void usage_man_page(const struct usage *usage);
+void usage_bash_completion(const struct usage *usage);
+void usage_zsh_completion(const struct usage *usage);
 
 /* Edits that make one word the other; large when either is long. */
 unsigned edit_distance(const char *a, const char *b);

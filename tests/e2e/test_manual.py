@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Man pages and completions are those that the programs print, and shells can use them."""
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shmcat_region import BIN, NAME, environment, running_region  # noqa: F401
+
+TREE = Path(__file__).resolve().parents[2]
+FILES = [
+    ("shmcat", "--print-man-page", "docs/man/shmcat.1"),
+    ("shmconfd", "--print-man-page", "docs/man/shmconfd.8"),
+    ("shmcat", "--print-bash-completion", "tools/completion/shmcat.bash"),
+    ("shmconfd", "--print-bash-completion", "tools/completion/shmconfd.bash"),
+    ("shmcat", "--print-zsh-completion", "tools/completion/_shmcat"),
+    ("shmconfd", "--print-zsh-completion", "tools/completion/_shmconfd"),
+]
+
+
+def printed(program, *arguments):
+    return subprocess.run([BIN / program, *arguments], capture_output=True, text=True, timeout=30,
+                          check=True).stdout
+
+
+@pytest.mark.parametrize("program, option, path", FILES, ids=[row[2] for row in FILES])
+def test_the_file_is_what_the_program_prints(program, option, path):
+    assert (TREE / path).read_text(encoding="utf-8") == printed(program, option), \
+        f"{path} is old: {program} {option} > {path}"
+
+
+@pytest.mark.parametrize("program, page", [("shmcat", "shmcat.1"), ("shmconfd", "shmconfd.8")])
+def test_the_man_page_has_every_option_and_no_mistake(program, page):
+    text = (TREE / "docs/man" / page).read_text(encoding="utf-8")
+    for option in re.findall(r"^ +(?:-., )?(--[a-z-]+)", printed(program, "--help"), re.M):
+        assert option.replace("-", "\\-") in text, option
+    if not shutil.which("groff"):
+        pytest.skip("needs groff")
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", TREE / "docs/man" / page],
+                          capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == ""
+
+
+def path_with_programs():
+    return f"{BIN}:{os.environ['PATH']}"
+
+
+def bash(program, root, *words):
+    """What bash would offer for the last word."""
+    script = f"""
+        source {TREE}/tools/completion/{program}.bash
+        COMP_WORDS=({program} "$@") COMP_CWORD=$#
+        _{program} && printf '%s\\n' "${{COMPREPLY[@]}}\""""
+    done = subprocess.run(["bash", "-c", script, "bash", *words], timeout=30, check=True,
+                          env=environment(root, PATH=path_with_programs()), capture_output=True,
+                          text=True)
+    assert done.stderr == ""
+    return done.stdout.split("\n")[:-1]
+
+
+def zsh(program, root, *words):
+    script = f"""
+        compadd() {{ shift; print -l -- "$@"; }}
+        _files() {{ print FILES; }}
+        words=({program} "$@") CURRENT=$(($# + 1))
+        source {TREE}/tools/completion/_{program}"""
+    done = subprocess.run(["zsh", "-f", "-c", script, "zsh", *words], timeout=30, check=True,
+                          env=environment(root, PATH=path_with_programs()), capture_output=True,
+                          text=True)
+    assert done.stderr == ""
+    return [word for word in done.stdout.split("\n")[:-1] if word.startswith(words[-1])]
+
+
+@pytest.fixture(name="complete", params=[bash, zsh], ids=["bash", "zsh"])
+def shell(request):
+    if not shutil.which(request.param.__name__):
+        pytest.skip(f"needs {request.param.__name__}")
+    return request.param
+
+
+def test_commands_options_and_names_are_completed(region, complete):
+    region.publish(NAME)
+    region.publish("Shop:Prod:With space")
+    assert complete("shmcat", region.root, "ver") == ["verify"]
+    assert "doctor" in complete("shmcat", region.root, "")
+    assert complete("shmcat", region.root, "cat", "--w") == ["--wait"]
+    assert complete("shmcat", region.root, "--json", "dump", "--ann") == ["--annotate"]
+    assert complete("shmcat", region.root, "cat", "") == [NAME, "Shop:Prod:With space"]
+    assert complete("shmcat", region.root, "help", "fol") == ["follow"]
+
+
+def test_settings_and_their_values_are_completed(region, complete):
+    assert complete("shmconfd", region.root, "--log-l") == ["--log-level"]
+    assert complete("shmconfd", region.root, "--loop", "e") == ["epoll"]
+    offered = complete("shmconfd", region.root, "--dir", "")
+    assert "--loop" not in offered and offered
