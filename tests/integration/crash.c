@@ -23,11 +23,21 @@
 
 enum { PATIENCE_MS = 20000, DEFAULT_KILLS = 200, LONGEST_LIFE_US = 8000 };
 
+/* What a successor finds, and so which branches of its recovery it takes. */
+enum left { LEFT_NOTHING, LEFT_NO_HEAD, LEFT_TEMPORARY, LEFT_AHEAD, LEFT_BEHIND, LEFT_KINDS };
+static const char *const left_names[] = {
+    [LEFT_NOTHING] = "nothing to do",
+    [LEFT_NO_HEAD] = "no head yet",
+    [LEFT_TEMPORARY] = "a temporary file",
+    [LEFT_AHEAD] = "a version that the head does not name yet",
+    [LEFT_BEHIND] = "a version that was due to be removed",
+};
+
 struct test {
     struct crash_shared *shared;
     uint64_t random;
-    unsigned kills, early; /* `early`: killed before their first publication was waited for */
-    unsigned swept_by, orphans, temporary;
+    unsigned kills, early;     /* `early`: killed before their first publication was waited for */
+    unsigned left[LEFT_KINDS]; /* how many writers left what behind */
     pid_t writer;
     pid_t readers[CRASH_READERS];
 };
@@ -81,6 +91,7 @@ struct crash_files crash_count(const char *root, uint64_t generation)
         if (name[0] == 'v') {
             uint64_t number = strtoull(name + 1, NULL, 16);
             files.versions++;
+            files.newest = number > files.newest ? number : files.newest;
             files.orphans += number > generation || number + 1 < generation;
         } else if (name[0] != '.' && strcmp(name, SHMCONF_HEAD_FILE) != 0) {
             files.others++;
@@ -152,21 +163,37 @@ static void kill_writer(struct test *test)
     test->kills++;
 }
 
-/* What the successor will have to sweep, for the summary. */
+/* The generation in the head as it stands on the disk; 0: there is none. */
+static uint64_t head_generation(const char *root)
+{
+    struct shmconf_head head = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/" CRASH_PATH "/" SHMCONF_HEAD_FILE, root);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return 0;
+    size_t got = fread(&head, sizeof head, 1, file);
+    fclose(file);
+    return got ? head.cells[head.seq & 1].record.generation : 0;
+}
+
 static void count_leftovers(struct test *test)
 {
-    struct crash_files files =
-        crash_count(test->shared->root, crash_load(&test->shared->published));
-    unsigned more = files.versions > 2 ? files.versions - 2 : 0;
-    test->orphans += more;
-    test->temporary += files.temporary;
-    test->swept_by += more || files.temporary;
+    uint64_t generation = head_generation(test->shared->root);
+    struct crash_files files = crash_count(test->shared->root, generation);
+    bool is_ahead = files.newest > generation;
+    unsigned behind = files.orphans - is_ahead;
+    test->left[LEFT_NO_HEAD] += generation == 0;
+    test->left[LEFT_TEMPORARY] += files.temporary > 0;
+    test->left[LEFT_AHEAD] += is_ahead;
+    test->left[LEFT_BEHIND] += behind > 0;
+    test->left[LEFT_NOTHING] += generation && !files.temporary && !files.orphans;
 }
 
 static void live_and_die(struct test *test)
 {
     uint64_t before = crash_load(&test->shared->published);
-    bool is_early = crash_random(&test->random) % 4 == 0 && before > 0;
+    bool is_early = crash_random(&test->random) % 4 == 0;
     test->writer = start(test, test->kills + 1, 0);
     if (is_early)
         test->early++;
@@ -228,9 +255,10 @@ static void summarize(const struct test *test, uint64_t began_ns)
            (unsigned long long)r[0].reads, (unsigned long long)r[1].reads,
            (unsigned long long)r[2].reads, (unsigned long long)r[0].switches,
            (unsigned long long)r[1].switches, (unsigned long long)r[2].switches, overtaken);
-    printf("crash: %u of the take-overs swept: %u version files, %u temporary files; %.1f s\n",
-           test->swept_by, test->orphans, test->temporary,
-           (double)(clock_monotonic_ns() - began_ns) / 1e9);
+    printf("crash: the writers left behind:\n");
+    for (int i = 0; i < LEFT_KINDS; i++)
+        printf("crash: %8u  %s\n", test->left[i], left_names[i]);
+    printf("crash: %.1f s\n", (double)(clock_monotonic_ns() - began_ns) / 1e9);
 }
 
 static unsigned long number_of(const char *text, unsigned long otherwise)

@@ -63,6 +63,7 @@ void crash_label(uint64_t incarnation, uint64_t generation, char label[64]);
 struct crash_files {
     unsigned heads, versions, temporary, others;
     unsigned orphans; /* of the versions: neither `generation` nor its predecessor */
+    uint64_t newest;  /* of the versions; 0: there is none */
 };
 struct crash_files crash_count(const char *root, uint64_t generation);
 

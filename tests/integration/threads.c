@@ -11,14 +11,24 @@
 #include <pthread.h>
 #include <sched.h>
 #include <shmconf.h>
+#include <sys/wait.h>
 
 #include "check.h"
 #include "region/internal.h"
 #include "region_fixture.h"
 
-enum { READERS = 4, PUBLICATIONS = 1000, SLOTS = 8, STORES = 50000, BODY = 8 };
+enum { READERS = 4, PUBLICATIONS = 1000, SLOTS = 8, STORES = 50000, BODY = 8, OFTEN = 500 };
 
 static uint32_t is_over;
+
+/* The writers go on until readers have read that often, all together. */
+static uint64_t reads_wanted;
+static uint64_t reads_done;
+
+static bool is_enough(void)
+{
+    return __atomic_load_n(&reads_done, __ATOMIC_RELAXED) >= reads_wanted;
+}
 
 static bool ended(void)
 {
@@ -33,7 +43,8 @@ static const struct shmconf_version *slots[SLOTS];
 struct reading {
     pthread_t thread;
     unsigned number;
-    uint64_t reads, drops;
+    uint64_t rounds, reads, drops;
+    uint64_t forks_at; /* the round; ThreadSanitizer allows a fork, but not many threads with one */
 };
 
 static size_t payload_fill(char *payload, uint64_t generation)
@@ -56,13 +67,51 @@ static void verify(const struct shmconf_version *version)
 static void exchange(struct reading *reading, const struct shmconf_version *version)
 {
     const struct shmconf_version *other =
-        __atomic_exchange_n(&slots[(reading->number + reading->reads) % SLOTS],
+        __atomic_exchange_n(&slots[(reading->number + reading->rounds) % SLOTS],
                             shmconf_hold(version), __ATOMIC_ACQ_REL);
     if (!other)
         return;
     verify(other);
     shmconf_drop(other);
     reading->drops++;
+}
+
+/* A child goes on with the reader of the thread that forked, and with what it holds. */
+static void read_in_a_child(struct shmconf_reader *reader)
+{
+    const struct shmconf_version *held = shmconf_enter(reader);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        bool is_right = held->text.size > 0 &&
+                        held->text.data[held->text.size - 1] == 'a' + (char)(held->generation % 26);
+        shmconf_leave(reader);
+        for (int i = 0; is_right && i < 100; i++) {
+            const struct shmconf_version *version = shmconf_enter(reader);
+            is_right = version && version->generation >= held->generation;
+            shmconf_leave(reader);
+        }
+        _exit(is_right ? 0 : 1);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(0, status);
+    verify(held);
+    shmconf_leave(reader);
+}
+
+/* As handlers read: most of the time nothing is new. */
+static uint64_t read_often(struct shmconf_reader *reader, uint64_t last)
+{
+    for (int i = 0; i < OFTEN; i++) {
+        const struct shmconf_version *version = shmconf_enter(reader);
+        CHECK(version->generation >= last);
+        CHECK(version->text.data[0] == 'a' + (char)(version->generation % 26));
+        last = version->generation;
+        shmconf_leave(reader);
+    }
+    __atomic_fetch_add(&reads_done, OFTEN, __ATOMIC_RELAXED);
+    return last;
 }
 
 static void *read_region(void *context)
@@ -79,12 +128,15 @@ static void *read_region(void *context)
         last = version->generation;
         verify(version);
         exchange(reading, version);
-        reading->reads++;
-        if (reading->reads % 64 == 0)
+        if (reading->rounds % 64 == 0)
             CHECK_INT(0, shmconf_status(&reader, &health));
         shmconf_leave(&reader);
+        last = read_often(&reader, last);
+        reading->reads += OFTEN;
+        if (reading->forks_at == reading->rounds++)
+            read_in_a_child(&reader);
         /* Closed while other threads hold versions of it. */
-        if (reading->reads % 256 == 0) {
+        if (reading->rounds % 256 == 0) {
             CHECK_INT(0, shmconf_close(&reader));
             CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
         }
@@ -94,12 +146,14 @@ static void *read_region(void *context)
     return NULL;
 }
 
+static uint64_t published;
+
 static void *write_region(void *context)
 {
     struct fixture *f = context;
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     char payload[4096];
-    for (uint64_t generation = 1; generation <= PUBLICATIONS; generation++) {
+    for (uint64_t generation = 1; generation <= PUBLICATIONS || !is_enough(); generation++) {
         struct region_content content = {payload, payload_fill(payload, generation), "", "",
                                          SHMCONF_OPAQUE};
         struct shmconf_record status = {.checked_ns = generation};
@@ -108,6 +162,7 @@ static void *write_region(void *context)
         CHECK_INT(1, region_entry_publish(entry, &content, &status, NULL));
         CHECK_INT(0, region_entry_status(entry, &status, NULL));
     }
+    published = region_entry_record(entry)->generation;
     region_entry_close(entry);
     __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
     return NULL;
@@ -121,6 +176,7 @@ static void readers_share_versions_across_threads(struct fixture *f)
     is_over = 0;
     for (unsigned i = 0; i < READERS; i++) {
         readings[i].number = i;
+        readings[i].forks_at = 10 + i;
         CHECK_INT(0, pthread_create(&readings[i].thread, NULL, read_region, &readings[i]));
     }
     CHECK_INT(0, pthread_create(&writer, NULL, write_region, f));
@@ -135,8 +191,8 @@ static void readers_share_versions_across_threads(struct fixture *f)
         slots[i] = NULL;
     }
     CHECK_INT(3, fixture_count_files(f));
-    printf("threads: %d publications, %llu reads, %llu versions dropped elsewhere\n", PUBLICATIONS,
-           (unsigned long long)reads, (unsigned long long)drops);
+    printf("threads: %llu publications, %llu reads, %llu versions dropped elsewhere\n",
+           (unsigned long long)published, (unsigned long long)reads, (unsigned long long)drops);
 }
 
 /* ---- One head at one address ----------------------------------------------------------------- */
@@ -200,8 +256,16 @@ static void the_sequence_orders_what_it_names(void)
     printf("threads: %d stores, %llu copies\n", STORES, (unsigned long long)reads);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    char *end = NULL;
+    reads_wanted = count > 1 ? strtoull(arguments[1], &end, 10) : 0;
+    if (count > 2 || (end && (*end || reads_wanted == 0))) {
+        fputs("Usage: threads [READS]\n"
+              "One writer and four readers; goes on until they have read READS times.\n",
+              stderr);
+        return 2;
+    }
     fixture_run(readers_share_versions_across_threads);
     the_sequence_orders_what_it_names();
     return 0;
