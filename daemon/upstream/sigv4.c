@@ -69,25 +69,22 @@ void sigv4_escape(char *out, const char *text)
     *out = '\0';
 }
 
-/* The path without "." and ".." and empty segments, encoded once more: so for all services but S3.
+/*
+ * The path without "." and ".." and empty segments, encoded once more: so for all services but S3.
+ * It ends with '/' only where the path itself does, as AWS's own signers have it.
  */
 static char *canonical_path(char *at, const char *path)
 {
-    char *start = at;
+    const char *start = at;
     const char *end = path + strlen(path);
-    *at++ = '/';
     for (const char *segment = path; segment < end;) {
-        const char *slash = memchr(segment, '/', (size_t)(end - segment));
-        const char *stop = slash ? slash : end;
-        size_t size = (size_t)(stop - segment);
+        size_t size = strcspn(segment, "/");
+        const char *stop = segment + size;
         if (size == 2 && memcmp(segment, "..", 2) == 0) {
-            while (at > start + 1 && at[-1] == '/')
-                at--;
-            while (at > start + 1 && at[-1] != '/')
-                at--;
+            while (at > start && *--at != '/')
+                ;
         } else if (size > 0 && !(size == 1 && *segment == '.')) {
-            if (at[-1] != '/')
-                *at++ = '/';
+            *at++ = '/';
             for (; segment < stop; segment++) {
                 if (is_unreserved(*segment))
                     *at++ = *segment;
@@ -95,10 +92,10 @@ static char *canonical_path(char *at, const char *path)
                     at = escape(at, *segment);
             }
         }
-        if (slash && at[-1] != '/')
-            *at++ = '/';
-        segment = slash ? slash + 1 : end;
+        segment = stop < end ? stop + 1 : end;
     }
+    if (at == start || end[-1] == '/')
+        *at++ = '/';
     return at;
 }
 

@@ -64,6 +64,24 @@ static void the_query_is_sorted(void)
     CHECK(strcmp(first, sign_query("b&a-=3&a=2&a=2")) != 0);
 }
 
+static void same_path(const char *a, const char *b)
+{
+    struct sigv4_request request = {.method = "GET", .host = "h", .path = a, .query = ""};
+    char first[65];
+    snprintf(first, sizeof first, "%s", sign(request, "service", &example));
+    request.path = b;
+    CHECK_STRING(first, sign(request, "service", &example));
+}
+
+static void dots_and_empty_segments_of_a_path_are_resolved(void)
+{
+    same_path("/", "");
+    same_path("/", "//./../a/..");
+    same_path("/a", "/a/b/..");
+    same_path("/a", "//a/.");
+    same_path("/a/", "/./a/b/..//");
+}
+
 static void a_session_token_is_signed(void)
 {
     struct sigv4_credentials temporary = example;
@@ -98,6 +116,7 @@ int main(void)
 {
     awss_examples_are_signed_alike();
     the_query_is_sorted();
+    dots_and_empty_segments_of_a_path_are_resolved();
     a_session_token_is_signed();
     escaping_is_strict();
     absurd_keys_are_refused();
