@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readers on spoilt files: whatever stands there, every function answers, nothing that it gives out
+ * lies outside of the file, and a good file is read again afterwards.
+ */
+#include <errno.h>
+#include <shmconf.h>
+#include <sys/wait.h>
+
+#include "hostile.h"
+#include "region_fixture.h"
+
+enum { DEFAULT_IMAGES = 20000 };
+
+static uint64_t seed;
+static unsigned long images;
+
+static void take(const char *path, struct hostile_image *image)
+{
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    image->size = fread(image->bytes, 1, sizeof image->bytes, file);
+    fclose(file);
+}
+
+/* In place, as an attacker with the owner's rights or a bad disk would: the inode stays. */
+static void put(int fd, const struct hostile_image *image)
+{
+    CHECK(pwrite(fd, image->bytes, image->size, 0) == (ssize_t)image->size);
+    CHECK_INT(0, ftruncate(fd, (off_t)image->size));
+}
+
+/* Reads every byte, and the NUL behind them. */
+static unsigned long sum(struct shmconf_slice slice)
+{
+    unsigned long total = 0;
+    for (size_t i = 0; i < slice.size; i++)
+        total += (unsigned char)slice.data[i];
+    CHECK_INT(0, slice.data[slice.size]);
+    return total;
+}
+
+static void check_inside(const struct shmconf_version *version, struct shmconf_slice slice)
+{
+    const void *copy = version->private_.self + 1;
+    const char *file = version->private_.mapping ? version->private_.mapping : copy;
+    CHECK(slice.data >= file && slice.data + slice.size < file + version->private_.size);
+    sum(slice);
+}
+
+/* All that a handler can call. Returns whether there was a version. */
+static bool read_all(unsigned flags)
+{
+    struct shmconf_reader reader;
+    struct shmconf_health health;
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", flags));
+    const struct shmconf_version *version = shmconf_enter(&reader);
+    if (version) {
+        check_inside(version, version->text);
+        check_inside(version, version->content_type);
+        check_inside(version, version->label);
+        shmconf_drop(shmconf_hold(version));
+    } else {
+        CHECK(shmconf_error(&reader) != 0);
+    }
+    bool is_there = version != NULL;
+    shmconf_leave(&reader);
+    shmconf_status(&reader, &health);
+    shmconf_wait(&reader, 0);
+    shmconf_fresh(&reader, 0, 0);
+    CHECK_INT(0, shmconf_close(&reader));
+    return is_there;
+}
+
+/* One that stays: what it holds in a copy of its own is never touched. */
+static void read_on(struct shmconf_reader *reader, const struct shmconf_version *held,
+                    unsigned long sum_held)
+{
+    struct shmconf_health health;
+    const struct shmconf_version *version = shmconf_enter(reader);
+    if (version)
+        check_inside(version, version->text);
+    shmconf_leave(reader);
+    shmconf_status(reader, &health);
+    CHECK(sum(held->text) == sum_held);
+}
+
+static void readers_survive(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    static const unsigned kinds[] = {0, SHMCONF_PRIVATE, SHMCONF_VERIFY};
+    struct shmconf_reader reader;
+    struct hostile_image good[2];
+    int fds[2];
+    unsigned long whole = 0;
+    uint64_t random = seed;
+    fixture_publish(entry, "{\"limit\": 10, \"names\": [\"a\", \"b\"]}", "application/json",
+                    "blue");
+    const char *const files[] = {"head", "v00000001"};
+    for (int i = 0; i < 2; i++) {
+        char path[400];
+        snprintf(path, sizeof path, "%s/A/B/C/%s", f->root, files[i]);
+        take(path, &good[i]);
+        CHECK_INT(0, chmod(path, 0600));
+        fds[i] = open(path, O_RDWR | O_CLOEXEC);
+        CHECK(fds[i] >= 0);
+    }
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", SHMCONF_PRIVATE));
+    const struct shmconf_version *held = shmconf_hold(shmconf_enter(&reader));
+    shmconf_leave(&reader);
+    unsigned long sum_held = sum(held->text);
+    for (unsigned long i = 0; i < images; i++) {
+        struct hostile_image image = good[i % 2];
+        hostile_spoil(&image, &random);
+        put(fds[i % 2], &image);
+        whole += read_all(kinds[i / 2 % (sizeof kinds / sizeof *kinds)]);
+        /* A mapping of a file that is cut under it is SIGBUS, which the header says. A head that
+           stays mapped is only spoilt at its size. */
+        if (i % 2 || image.size == good[0].size)
+            read_on(&reader, held, sum_held);
+        put(fds[i % 2], &good[i % 2]);
+    }
+    CHECK(read_all(0));
+    CHECK(read_all(SHMCONF_PRIVATE));
+    printf("hostile: seed %llu: %lu images, %lu read as whole\n", (unsigned long long)seed, images,
+           whole);
+    /* Most images are to be refused; some change nothing that matters. */
+    CHECK(images < 1000 || (whole > 0 && whole < images));
+    shmconf_drop(held);
+    CHECK_INT(0, shmconf_close(&reader));
+    for (int i = 0; i < 2; i++)
+        close(fds[i]);
+    region_entry_close(entry);
+}
+
+/* ---- shmcat --------------------------------------------------------------------------------- */
+
+enum { CONFIGURATIONS = 500 };
+
+static const char *shmcat;
+
+/* Exit statuses are its own, so it has not crashed; ASan is told to end with another one. */
+static void run_shmcat(const char *arguments)
+{
+    char command[512];
+    snprintf(command, sizeof command, "ASAN_OPTIONS=exitcode=99 '%s' %s >/dev/null 2>&1", shmcat,
+             arguments);
+    int status = system(command);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 4) {
+        fprintf(stderr, "%s: status %x, seed %llu\n", command, (unsigned)status,
+                (unsigned long long)seed);
+        exit(1);
+    }
+}
+
+static void spoil_one(struct fixture *f, unsigned number, const char *file, uint64_t *random)
+{
+    char path[500];
+    struct hostile_image image;
+    snprintf(path, sizeof path, "%s/A/B/c%u/%s", f->root, number, file);
+    take(path, &image);
+    hostile_spoil(&image, random);
+    CHECK_INT(0, chmod(path, 0600));
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    put(fd, &image);
+    close(fd);
+}
+
+/* All configurations are spoilt at once, and each command looks at all of them. */
+static void shmcat_survives(struct fixture *f)
+{
+    char name[64];
+    char text[32];
+    uint64_t random = seed;
+    unsigned long looked = 0;
+    while (looked < images) {
+        snprintf(text, sizeof text, "text %lu", looked); /* equal bytes would be no new version */
+        for (unsigned i = 0; i < CONFIGURATIONS; i++) {
+            snprintf(name, sizeof name, "A:B:c%u", i);
+            struct region_entry *entry = fixture_entry(f, name);
+            fixture_publish(entry, text, "text/plain", "blue");
+            uint64_t generation = region_entry_record(entry)->generation;
+            char file[SHMCONF_VERSION_FILE_SIZE];
+            shmconf_version_file(file, generation);
+            region_entry_close(entry);
+            spoil_one(f, i, i % 2 ? file : "head", &random);
+        }
+        snprintf(name, sizeof name, "dump A:B:c%u --annotate", (unsigned)(looked % CONFIGURATIONS));
+        run_shmcat("ls --json");
+        run_shmcat("verify");
+        run_shmcat("watch -n 1 --json");
+        run_shmcat(name);
+        looked += CONFIGURATIONS;
+    }
+    printf("hostile: seed %llu: %lu images before shmcat\n", (unsigned long long)seed, looked);
+}
+
+int main(int count, char **arguments)
+{
+    images = count > 1 ? strtoul(arguments[1], NULL, 10) : DEFAULT_IMAGES;
+    seed = count > 2 ? strtoull(arguments[2], NULL, 10) : (unsigned)getpid();
+    shmcat = count > 3 ? arguments[3] : NULL;
+    if (images == 0 || count > 4) {
+        fputs("Usage: hostile [IMAGES [SEED [SHMCAT]]]\n"
+              "Readers, or the program SHMCAT, on IMAGES spoilt files (20000).\n",
+              stderr);
+        return 2;
+    }
+    printf("hostile: seed %llu\n", (unsigned long long)seed);
+    fflush(stdout);
+    fixture_run(shmcat ? shmcat_survives : readers_survive);
+    return 0;
+}

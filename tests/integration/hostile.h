@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Spoilt images of head and version files: random ones, and ones aimed at a field. */
+#ifndef TESTS_HOSTILE_H
+#define TESTS_HOSTILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shmconf/format.h"
+
+enum { HOSTILE_MAX = 8192 };
+
+struct hostile_image {
+    unsigned char bytes[HOSTILE_MAX];
+    size_t size;
+};
+
+/* splitmix64 */
+uint64_t hostile_random(uint64_t *state);
+
+/*
+ * Spoils a good image of a head or a version in place. Half of the versions get right checksums
+ * afterwards, so that what is checked behind those is reached as well.
+ */
+void hostile_spoil(struct hostile_image *image, uint64_t *random);
+
+#endif
