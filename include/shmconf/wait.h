@@ -43,8 +43,11 @@ SHMCONF_API int shmconf_heals(struct shmconf_reader *reader, uint64_t generation
     int rc = shmconf_version_open(&version, reader->place, reader->directory, reader->instance,
                                   generation, reader->flags);
     reader->error = rc == -ENOENT ? -ESTALE : rc;
-    if (rc)
+    if (rc) {
+        /* Removed with its head, which then no daemon marks as moved? Another is at the path. */
+        shmconf_look(reader);
         return 0;
+    }
     shmconf_version_release(version);
     reader->seen = 0;
     return 1;

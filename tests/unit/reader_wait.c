@@ -166,6 +166,28 @@ static void wait_notices_that_the_tree_was_removed(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* The same, when the last version was not opened in time: there is nothing but the path to look at. */
+static void wait_notices_it_also_without_the_last_version(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "old", "", "");
+    reader_open(&reader, 0);
+    reader_expect(&reader, "old", 0);
+    fixture_publish(entry, "missed", "", "");
+    region_entry_close(entry);
+    region_close(f->region);
+    fixture_remove_tree(f);
+    reader_expect(&reader, "old", -ESTALE);
+    fixture_start(f);
+    entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "new", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, READER_PATIENCE_MS));
+    reader_expect(&reader, "new", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
 static void wait_ends_in_time_and_says_why(struct fixture *f)
 {
     struct shmconf_reader reader;
@@ -319,6 +341,7 @@ int main(void)
     fixture_run(a_publication_wakes);
     fixture_run(a_successors_start_wakes);
     fixture_run(wait_notices_that_the_tree_was_removed);
+    fixture_run(wait_notices_it_also_without_the_last_version);
     fixture_run(wait_ends_in_time_and_says_why);
     fixture_run(wait_leaves_the_snapshot_alone);
     fixture_run(wait_sleeps_on_over_signals_and_status_updates);
