@@ -112,9 +112,13 @@ static bool parse_duration(const struct setting *row, const char *text, void *me
     size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
     const char *unit = text + whole + (text[whole] == '.' ? fraction + 1 : 0);
     uint64_t ns = unit_ns(row->type, unit);
+    uint64_t base = unit_ns(row->type, "");
     uint64_t units;
     uint64_t part = 0;
     if (ns == 0 || !parse_digits(text, whole, UINT_MAX, &units))
+        return false;
+    /* Before it is multiplied: 64 bits of nanoseconds hold fewer hours than that. */
+    if (units > row->max * base / ns)
         return false;
     if (text[whole] == '.' &&
         (*unit == '\0' || fraction > 3 || !parse_digits(text + whole + 1, fraction, 999, &part)))
@@ -122,7 +126,6 @@ static bool parse_duration(const struct setting *row, const char *text, void *me
     for (size_t i = fraction; i < 3; i++)
         part *= 10;
     uint64_t value = units * ns + part * (ns / 1000);
-    uint64_t base = unit_ns(row->type, "");
     if (value < row->min * base || value > row->max * base)
         return false;
     memcpy(member, &value, sizeof value);
