@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "settings/table.h"
+#include "shmconf/name.h"
 
 /* Longest value that a message repeats. */
 enum { QUOTED_SIZE = 120 };
@@ -179,35 +180,17 @@ static bool parse_region(const struct setting *row, const char *text, void *memb
            parse_text(row, text, member);
 }
 
-/* Up to the next `divider`, or up to the end; false when there is nothing. */
-static bool take_part(const char **at, const char *end, char divider)
-{
-    const char *next = memchr(*at, divider, (size_t)(end - *at));
-    if (!next)
-        next = end;
-    bool something = next > *at;
-    *at = next;
-    return something;
-}
-
-static bool take_word(const char **at, const char *end, const char *word)
-{
-    size_t length = strlen(word);
-    if ((size_t)(end - *at) < length || memcmp(*at, word, length) != 0)
-        return false;
-    *at += length;
-    return true;
-}
-
-/* Application:Environment:Profile, or /applications/A/environments/E/configurations/C. */
+/* As the source will read it, so that nothing is taken here that is dropped there. */
 static bool is_configuration(const char *at, const char *end)
 {
-    if (take_word(&at, end, "/applications/"))
-        return take_part(&at, end, '/') && take_word(&at, end, "/environments/") &&
-               take_part(&at, end, '/') && take_word(&at, end, "/configurations/") &&
-               take_part(&at, end, '/') && at == end;
-    return take_part(&at, end, ':') && take_word(&at, end, ":") && take_part(&at, end, ':') &&
-           take_word(&at, end, ":") && take_part(&at, end, ':') && at == end;
+    char text[SHMCONF_NAME_TEXT_MAX];
+    struct shmconf_name name;
+    size_t length = (size_t)(end - at);
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, at, length);
+    text[length] = '\0';
+    return shmconf_name_parse(&name, text) == 0;
 }
 
 static bool parse_configurations(const struct setting *row, const char *text, void *member)

@@ -178,6 +178,8 @@ static void malformed_values_are_refused(void)
         {"PREFETCH_LIST", "A:E:C:D", "Application:Environment:Profile"},
         {"PREFETCH_LIST", "A::C", "Application:Environment:Profile"},
         {"PREFETCH_LIST", "/applications/A/environments/E", "Application:Environment:Profile"},
+        {"PREFETCH_LIST", "/applications/A%/environments/E/configurations/C",
+         "Application:Environment:Profile"},
         {"SERVICE_REGION", "EU west", "a region code"},
         {"WAIT_ON_MANIFEST", "maybe", "true, false, 1 or 0"},
         {"PRELOAD_BACKUPS", "2", "true, false, 1 or 0"},
