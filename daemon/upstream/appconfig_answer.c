@@ -198,14 +198,18 @@ static void parse_failure(struct appconfig_result *result, const struct appconfi
 
 static void parse_broken(struct appconfig_result *result, const struct appconfig_raw *raw)
 {
+    /* libcurl's texts may quote the peer's certificate. */
+    char shown[320];
+    const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT;
     bool was_sent = raw->result != TRANSFER_REFUSED;
+    json_escape(shown, sizeof shown, problem, strlen(problem));
     result->outcome = was_sent ? APPCONFIG_AMBIGUOUS : APPCONFIG_NOT_SENT;
     error_set(&result->error,
               is_late    ? ETIMEDOUT
               : was_sent ? ECONNRESET
                          : ECONNREFUSED,
-              "", "AppConfig cannot be reached: %s", raw->problem ? raw->problem : "no answer");
+              "", "AppConfig cannot be reached: %s", shown);
 }
 
 void appconfig_parse(struct appconfig_result *result, enum appconfig_call_kind kind,
