@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "settings/table.h"
+#include "shmconf/name.h"
 
 /* Longest value that a message repeats. */
 enum { QUOTED_SIZE = 120 };
@@ -112,9 +113,13 @@ static bool parse_duration(const struct setting *row, const char *text, void *me
     size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
     const char *unit = text + whole + (text[whole] == '.' ? fraction + 1 : 0);
     uint64_t ns = unit_ns(row->type, unit);
+    uint64_t base = unit_ns(row->type, "");
     uint64_t units;
     uint64_t part = 0;
     if (ns == 0 || !parse_digits(text, whole, UINT_MAX, &units))
+        return false;
+    /* Before it is multiplied: 64 bits of nanoseconds hold fewer hours than that. */
+    if (units > row->max * base / ns)
         return false;
     if (text[whole] == '.' &&
         (*unit == '\0' || fraction > 3 || !parse_digits(text + whole + 1, fraction, 999, &part)))
@@ -122,7 +127,6 @@ static bool parse_duration(const struct setting *row, const char *text, void *me
     for (size_t i = fraction; i < 3; i++)
         part *= 10;
     uint64_t value = units * ns + part * (ns / 1000);
-    uint64_t base = unit_ns(row->type, "");
     if (value < row->min * base || value > row->max * base)
         return false;
     memcpy(member, &value, sizeof value);
@@ -176,35 +180,17 @@ static bool parse_region(const struct setting *row, const char *text, void *memb
            parse_text(row, text, member);
 }
 
-/* Up to the next `divider`, or up to the end; false when there is nothing. */
-static bool take_part(const char **at, const char *end, char divider)
-{
-    const char *next = memchr(*at, divider, (size_t)(end - *at));
-    if (!next)
-        next = end;
-    bool something = next > *at;
-    *at = next;
-    return something;
-}
-
-static bool take_word(const char **at, const char *end, const char *word)
-{
-    size_t length = strlen(word);
-    if ((size_t)(end - *at) < length || memcmp(*at, word, length) != 0)
-        return false;
-    *at += length;
-    return true;
-}
-
-/* Application:Environment:Profile, or /applications/A/environments/E/configurations/C. */
+/* As the source will read it, so that nothing is taken here that is dropped there. */
 static bool is_configuration(const char *at, const char *end)
 {
-    if (take_word(&at, end, "/applications/"))
-        return take_part(&at, end, '/') && take_word(&at, end, "/environments/") &&
-               take_part(&at, end, '/') && take_word(&at, end, "/configurations/") &&
-               take_part(&at, end, '/') && at == end;
-    return take_part(&at, end, ':') && take_word(&at, end, ":") && take_part(&at, end, ':') &&
-           take_word(&at, end, ":") && take_part(&at, end, ':') && at == end;
+    char text[SHMCONF_NAME_TEXT_MAX];
+    struct shmconf_name name;
+    size_t length = (size_t)(end - at);
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, at, length);
+    text[length] = '\0';
+    return shmconf_name_parse(&name, text) == 0;
 }
 
 static bool parse_configurations(const struct setting *row, const char *text, void *member)

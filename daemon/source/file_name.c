@@ -43,7 +43,11 @@ static int decode_type(char *out, size_t size, const char *extension)
     memcpy(out, extension, strlen(extension) + 1);
     for (char *at = strchr(out, '%'); at && *separators; at = strchr(at, '%'))
         *at = *separators++;
-    return strpbrk(out, "%\r\n\"\\ ") || out[0] == '/' || ends_with(out, "/") ? -1 : 0;
+    /* It will stand in a header. */
+    for (const char *at = out; *at; at++)
+        if ((unsigned char)*at <= ' ' || *at == 0x7f || strchr("%\"\\", *at))
+            return -1;
+    return out[0] == '/' || ends_with(out, "/") ? -1 : 0;
 }
 
 static const char *find_type(const char *extension)

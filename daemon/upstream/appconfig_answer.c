@@ -63,12 +63,21 @@ static const char *header(const struct appconfig_raw *raw, const char *name)
     return raw->header ? raw->header(raw->context, name) : NULL;
 }
 
+/* What is put into headers of our own answers: "" unless it is there without control characters. */
+static const char *text_header(const struct appconfig_raw *raw, const char *name)
+{
+    const char *text = header(raw, name);
+    for (const char *at = text ? text : ""; *at; at++)
+        if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+            return "";
+    return text ? text : "";
+}
+
 static void parse_configuration(struct appconfig_result *result, const struct appconfig_raw *raw)
 {
     const char *token = header(raw, "Next-Poll-Configuration-Token");
     const char *interval = header(raw, "Next-Poll-Interval-In-Seconds");
-    const char *type = header(raw, "Content-Type");
-    const char *label = header(raw, "Version-Label");
+    const char *type = text_header(raw, "Content-Type");
     if (!token || !is_token(token)) {
         garbled(result, "there is no usable Next-Poll-Configuration-Token");
         return;
@@ -77,8 +86,9 @@ static void parse_configuration(struct appconfig_result *result, const struct ap
         char *end;
         errno = 0;
         unsigned long seconds = strtoul(interval, &end, 10);
+        /* strtoul would take blanks and a sign as well. */
         bool is_number =
-            errno == 0 && end > interval && *interval != '-' && end[strspn(end, " \t")] == '\0';
+            errno == 0 && *interval >= '0' && *interval <= '9' && end[strspn(end, " \t")] == '\0';
         result->interval_s = !is_number               ? 0
                              : seconds > INTERVAL_MAX ? (unsigned)INTERVAL_MAX
                                                       : (unsigned)seconds;
@@ -86,8 +96,8 @@ static void parse_configuration(struct appconfig_result *result, const struct ap
     result->outcome = APPCONFIG_ANSWERED;
     result->token = token;
     result->token_size = strlen(token);
-    result->content_type = type && *type ? type : "application/octet-stream";
-    result->label = label ? label : "";
+    result->content_type = *type ? type : "application/octet-stream";
+    result->label = text_header(raw, "Version-Label");
     result->body = raw->body;
     result->body_size = raw->body_size;
 }
@@ -198,14 +208,18 @@ static void parse_failure(struct appconfig_result *result, const struct appconfi
 
 static void parse_broken(struct appconfig_result *result, const struct appconfig_raw *raw)
 {
+    /* libcurl's texts may quote the peer's certificate. */
+    char shown[320];
+    const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT;
     bool was_sent = raw->result != TRANSFER_REFUSED;
+    json_escape(shown, sizeof shown, problem, strlen(problem));
     result->outcome = was_sent ? APPCONFIG_AMBIGUOUS : APPCONFIG_NOT_SENT;
     error_set(&result->error,
               is_late    ? ETIMEDOUT
               : was_sent ? ECONNRESET
                          : ECONNREFUSED,
-              "", "AppConfig cannot be reached: %s", raw->problem ? raw->problem : "no answer");
+              "", "AppConfig cannot be reached: %s", shown);
 }
 
 void appconfig_parse(struct appconfig_result *result, enum appconfig_call_kind kind,

@@ -15,6 +15,10 @@
 /* Requests are accepted when their time is within minutes of the service's. */
 enum { SKEW_MIN_S = 30 };
 
+/* The year 9999: a signature's date has four digits for it, and without one nothing can be asked.
+ */
+static const time_t date_end = 253370764800;
+
 struct appconfig_data {
     struct transfers *transfers;
     struct endpoint endpoint;
@@ -86,7 +90,7 @@ static void learn_skew(struct appconfig_data *data, const struct transfer_answer
 {
     const char *date = transfer_header(answer->transfer, "Date");
     time_t there = date ? curl_getdate(date, NULL) : -1;
-    if (there < 0)
+    if (there < 0 || there >= date_end)
         return;
     long skew = (long)(there - time(NULL));
     if (labs(skew) <= SKEW_MIN_S)

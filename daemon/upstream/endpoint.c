@@ -128,6 +128,15 @@ static bool is_authority(const char *text, size_t size)
     return size > 0 && text[0] != ':';
 }
 
+/* What a URL may hold behind its authority, of which query and fragment are not wanted here. */
+static bool is_path(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~' || strchr("?#\"\\", *text))
+            return false;
+    return true;
+}
+
 /* Host and path of "scheme://host[:port][/path]"; -EINVAL. */
 static int split_url(struct endpoint *endpoint, const char *url)
 {
@@ -146,7 +155,7 @@ static int split_url(struct endpoint *endpoint, const char *url)
         while (path > 0 && host[size + path - 1] == '/')
             path--;
         if (!is_authority(host, size) || size >= sizeof endpoint->host ||
-            path >= sizeof endpoint->path || strpbrk(host + size, "?# \t\r\n\"\\"))
+            path >= sizeof endpoint->path || !is_path(host + size))
             return -EINVAL;
         snprintf(endpoint->base, sizeof endpoint->base, "%s%.*s", schemes[i].scheme,
                  (int)(size + path), host);

@@ -214,8 +214,9 @@ int sigv4_sign(struct sigv4_headers *headers, const struct sigv4_request *reques
         strlen(credentials->access_key_id) >= KEY_MAX ||
         strlen(scope->region) + strlen(scope->service) > 128 || !gmtime_r(&scope->now, &utc))
         return -EINVAL;
-    strftime(headers->date, sizeof headers->date, "%Y%m%dT%H%M%SZ", &utc);
-    strftime(day, sizeof day, "%Y%m%d", &utc);
+    if (strftime(headers->date, sizeof headers->date, "%Y%m%dT%H%M%SZ", &utc) == 0 ||
+        strftime(day, sizeof day, "%Y%m%d", &utc) == 0)
+        return -EINVAL;
     snprintf(signed_headers, sizeof signed_headers, "%shost;x-amz-date%s",
              request->content_type && *request->content_type ? "content-type;" : "",
              token && *token ? ";x-amz-security-token" : "");

@@ -39,7 +39,7 @@ struct sigv4_headers {
     char authorization[768]; /* Authorization */
 };
 
-/* 0, -ENOMEM, or -EINVAL when a key or region is too long for any real one. */
+/* 0, -ENOMEM, or -EINVAL: a key or region is too long for any real one, or the year too large. */
 int sigv4_sign(struct sigv4_headers *headers, const struct sigv4_request *request,
                const struct sigv4_scope *scope, const struct sigv4_credentials *credentials);
 

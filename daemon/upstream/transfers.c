@@ -79,12 +79,11 @@ static size_t on_header(char *data, size_t one, size_t size, void *context)
 const char *transfer_header(const struct transfer *transfer, const char *name)
 {
     size_t size = strlen(name);
-    const char *end = transfer->headers.data + transfer->headers.size;
-    for (const char *at = transfer->headers.data; at && at < end; at += strlen(at) + 1) {
-        if (strncasecmp(at, name, size) != 0 || at[size] != ':')
-            continue;
-        at += size + 1;
-        return at + strspn(at, " \t");
+    const char *line;
+    for (size_t at = 0; at < transfer->headers.size; at += strlen(line) + 1) {
+        line = transfer->headers.data + at;
+        if (strncasecmp(line, name, size) == 0 && line[size] == ':')
+            return line + size + 1 + strspn(line + size + 1, " \t");
     }
     return NULL;
 }

@@ -4,15 +4,13 @@
  * reached. Every slice that the reader gives out must lie inside the file and end with a NUL.
  */
 #include <shmconf.h>
-#include <stdlib.h>
-#include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "require.h"
 
 static void check_slice(struct shmconf_slice slice, const char *file, size_t size)
 {
-    if (slice.data < file || slice.data + slice.size >= file + size || slice.data[slice.size])
-        abort();
+    require(slice.data >= file && slice.size < size &&
+            (size_t)(slice.data - file) < size - slice.size && !slice.data[slice.size]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -21,10 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct shmconf_version_header header;
     if (size < sizeof header)
         return 0;
-    char *file = malloc(size);
-    if (!file)
-        return 0;
-    memcpy(file, data, size);
+    char *file = copy_bytes(data, size);
     memcpy(&header, file, sizeof header);
     memcpy(header.magic, SHMCONF_VERSION_MAGIC, sizeof header.magic);
     header.endian = SHMCONF_ENDIAN_TAG;

@@ -101,7 +101,8 @@ static void a_configuration_is_its_headers_and_bytes(void)
 
 static void a_strange_interval_counts_as_none(void)
 {
-    static const char *const strange[] = {"", "abc", "-1", "1e9", "99999999999999999999", "0"};
+    static const char *const strange[] = {"", "abc", "-1", "\v-1", "1e9", "99999999999999999999",
+                                          "0"};
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         struct answer answer = {{{"Next-Poll-Configuration-Token", "t"},
                                  {"Next-Poll-Interval-In-Seconds", strange[i]}}};

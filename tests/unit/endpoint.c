@@ -95,6 +95,9 @@ static const struct {
     {"http://host/#fragment", NULL, NULL, NULL},
     {"http://host\r\nEvil: 1", NULL, NULL, NULL},
     {"http://host/a b", NULL, NULL, NULL},
+    {"http://host/a\x1b", NULL, NULL, NULL},
+    {"http://host/a\x7f", NULL, NULL, NULL},
+    {"http://host/\xc3\xa4", NULL, NULL, NULL},
 };
 
 static void a_custom_url_is_taken_apart(void)

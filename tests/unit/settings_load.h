@@ -27,10 +27,12 @@ static inline size_t divide(char *copy, char **words)
 
 static inline int load(const char *options, const char *variables)
 {
-    char option_copy[1024] = "shmconfd\n";
-    char variable_copy[1024];
-    char *argv[MAX_WORDS + 1];
-    char *environment[MAX_WORDS + 1];
+    /* The names of --once stay in argv. */
+    static char option_copy[1024];
+    static char variable_copy[1024];
+    static char *argv[MAX_WORDS + 1];
+    static char *environment[MAX_WORDS + 1];
+    strcpy(option_copy, "shmconfd\n");
     strcat(option_copy, options);
     strcpy(variable_copy, variables);
     int argc = (int)divide(option_copy, argv);

@@ -167,6 +167,7 @@ static void malformed_values_are_refused(void)
         {"POLL_INTERVAL", "s", "seconds"},
         {"POLL_INTERVAL", "45 s", "seconds"},
         {"POLL_INTERVAL", "99999999999999999999h", "seconds"},
+        {"POLL_INTERVAL", "5124096h", "seconds"}, /* 25 minutes, modulo 64 bits of nanoseconds */
         {"REQUEST_TIMEOUT", "1m", "500ms, 1.5s"},
         {"REQUEST_TIMEOUT", "0ms", "1 to 3600000 milliseconds"},
         {"CLIENT_TIMEOUT_MS", "3600.001s", "milliseconds"},
@@ -177,6 +178,8 @@ static void malformed_values_are_refused(void)
         {"PREFETCH_LIST", "A:E:C:D", "Application:Environment:Profile"},
         {"PREFETCH_LIST", "A::C", "Application:Environment:Profile"},
         {"PREFETCH_LIST", "/applications/A/environments/E", "Application:Environment:Profile"},
+        {"PREFETCH_LIST", "/applications/A%/environments/E/configurations/C",
+         "Application:Environment:Profile"},
         {"SERVICE_REGION", "EU west", "a region code"},
         {"WAIT_ON_MANIFEST", "maybe", "true, false, 1 or 0"},
         {"PRELOAD_BACKUPS", "2", "true, false, 1 or 0"},

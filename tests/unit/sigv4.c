@@ -112,6 +112,17 @@ static void absurd_keys_are_refused(void)
     CHECK_INT(-EINVAL, sigv4_sign(&headers, &request, &scope, &absurd));
 }
 
+static void a_year_without_room_is_refused(void)
+{
+    struct sigv4_request request = {
+        .method = "GET", .host = "example.amazonaws.com", .path = "/", .query = ""};
+    struct sigv4_scope scope = {"us-east-1", "service", 253402300799};
+    CHECK_INT(0, sigv4_sign(&headers, &request, &scope, &example));
+    CHECK_STRING("99991231T235959Z", headers.date);
+    scope.now++;
+    CHECK_INT(-EINVAL, sigv4_sign(&headers, &request, &scope, &example));
+}
+
 int main(void)
 {
     awss_examples_are_signed_alike();
@@ -120,5 +131,6 @@ int main(void)
     a_session_token_is_signed();
     escaping_is_strict();
     absurd_keys_are_refused();
+    a_year_without_room_is_refused();
     return 0;
 }
