@@ -28,6 +28,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+from openapi import api
+
 BIN = Path(os.environ.get("SHMCONF_TEST_BIN", "build/release/bin"))
 TIMEOUT_S = 20  # for what should take no time: only a failure waits so long
 
@@ -105,10 +107,14 @@ def run(*arguments, env=None, wrapper=(), uid=None, public=False, timeout=TIMEOU
 
 
 class Response:
-    def __init__(self, response):
+    """What `connection`, of http.client, got for a request; held against docs/openapi.yaml."""
+
+    def __init__(self, connection, method, path):
+        response = connection.getresponse()
         self.status = response.status
         self.headers = response.headers
         self.body = response.read()
+        api().check(method, path, self.status, self.headers.items(), self.body)
 
     @property
     def text(self):
@@ -211,7 +217,7 @@ class Daemon:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, headers=headers or {})
-            return Response(connection.getresponse())
+            return Response(connection, method, path)
         finally:
             connection.close()
 
