@@ -161,17 +161,19 @@ class Client:
 
 def answers_to(asked, data):
     """The answers to all of `asked`, pairs of method and target, which are all that `data` holds."""
-    answers = []
+    answers, at = [], 0
     for method, target in asked:
-        head, found, data = data.partition(b"\r\n\r\n")
-        assert found, f"no answer to {method} {target}: {head[:1000]!r}"
-        answer = Answer(head)
+        end = data.find(b"\r\n\r\n", at)
+        assert end >= 0, f"no answer to {method} {target}: {data[at:at + 1000]!r}"
+        answer = Answer(data[at:end])
+        at = end + 4
         if method != "HEAD" and answer.status != 304:
             size = int(answer["Content-Length"])
-            answer.body, data = data[:size], data[size:]
+            answer.body = data[at:at + size]
+            at += size
         api().check(method, target, answer.status, answer.headers.items(), answer.body)
         answers.append(answer)
-    assert not data, f"more bytes: {data[:1000]!r}"
+    assert at == len(data), f"more bytes: {data[at:at + 1000]!r}"
     return answers
 
 
