@@ -38,13 +38,16 @@ RUNTIMES = {
     ".go": ["go", "build", "-o"],
 }
 
+NEEDED = {".java": ["java", "javac"]}  # java compiles by itself, but only where javac is as well
+
 
 def prepare(name, directory):
     """The command that starts a client, without its arguments; Go's is built into `directory`."""
     source = FOLDER / KINDS[name].file
     command = RUNTIMES[source.suffix]
-    if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed")
+    for needed in NEEDED.get(source.suffix, command[:1]):
+        if not shutil.which(needed):
+            pytest.skip(f"{needed} is not installed")
     if name == "php-curl" and \
             "curl" not in subprocess.check_output(["php", "-m"], text=True).split():
         pytest.skip("the curl extension of PHP is not installed")
