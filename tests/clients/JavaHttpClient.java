@@ -14,8 +14,8 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.util.Base64;
 
 /**
- * java.net.http.HttpClient; with HTTP_1_1 as a second argument it does not offer HTTP/2 as it does by
- * default. README.md says what a client does.
+ * java.net.http.HttpClient; with HTTP_1_1 as a second argument it does not offer HTTP/2, as it does
+ * by default. README.md says what a client does.
  */
 class JavaHttpClient {
     static String encode(String name) {
@@ -47,8 +47,8 @@ class JavaHttpClient {
         HttpClient client = builder.build();
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            HttpResponse<byte[]> response =
-                client.send(request(arguments[0], line.split("\t", -1)), BodyHandlers.ofByteArray());
+            HttpRequest request = request(arguments[0], line.split("\t", -1));
+            HttpResponse<byte[]> response = client.send(request, BodyHandlers.ofByteArray());
             System.out.println(String.join("\t", Integer.toString(response.statusCode()),
                 header(response, "ETag"), header(response, "Content-Type"),
                 header(response, "Content-Length"),

@@ -160,7 +160,7 @@ class Client:
 
 
 def answers_to(asked, data):
-    """The answers to all of `asked`, pairs of method and target, which are all that `data` holds."""
+    """The answers in `data`, which holds those to `asked`, pairs of method and target."""
     answers, at = [], 0
     for method, target in asked:
         end = data.find(b"\r\n\r\n", at)

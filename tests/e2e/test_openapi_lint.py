@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/openapi.yaml before Spectral, with tests/openapi/ruleset.yaml; tests/deps --all installs it."""
+"""docs/openapi.yaml before Spectral with tests/openapi/ruleset.yaml, and with mistakes."""
 import json
 import pathlib
 import shutil
