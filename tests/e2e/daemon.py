@@ -28,6 +28,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+from openapi import api
+
 BIN = Path(os.environ.get("SHMCONF_TEST_BIN", "build/release/bin"))
 TIMEOUT_S = 20  # for what should take no time: only a failure waits so long
 
@@ -105,10 +107,15 @@ def run(*arguments, env=None, wrapper=(), uid=None, public=False, timeout=TIMEOU
 
 
 class Response:
-    def __init__(self, response):
+    """What `connection`, of http.client, got for a request; held against docs/openapi.yaml.
+    `now`: seconds by the daemon's clock, if that is not ours."""
+
+    def __init__(self, connection, method, path, now=None):
+        response = connection.getresponse()
         self.status = response.status
         self.headers = response.headers
         self.body = response.read()
+        api().check(method, path, self.status, self.headers.items(), self.body, now)
 
     @property
     def text(self):
@@ -147,6 +154,7 @@ class Daemon:
         self.port = None
         self.process = None
         self.is_to_start = start
+        self.now = time.time  # the clock that the daemon goes by
 
     def __enter__(self):
         if self.is_to_start:
@@ -211,7 +219,7 @@ class Daemon:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, headers=headers or {})
-            return Response(connection.getresponse())
+            return Response(connection, method, path, self.now())
         finally:
             connection.close()
 

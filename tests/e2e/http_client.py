@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A strict HTTP client over a plain socket, which holds every answer against docs/openapi.yaml."""
 import contextlib
-import datetime
-import email.utils
-import functools
 import json
 import os
 import pathlib
@@ -16,11 +13,10 @@ import time
 import urllib.parse
 
 import pytest
-import yaml
 
 from daemon import Daemon, io_uring_is_allowed, wait_until
+from openapi import api
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUESTS = pathlib.Path(__file__).with_name("requests")
 PATIENCE = 30  # seconds for what comes at once unless it is broken
 
@@ -125,17 +121,19 @@ class Client:
         self.buffer = whole[size:]
         return whole[:size]
 
-    def read_head(self):
+    def read_head(self, method="GET", target=SHOP):
         while b"\r\n\r\n" not in self.buffer:
             assert self.receive(), f"the connection ended after {self.buffer!r}"
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        return Answer(head)
+        answer = Answer(head)
+        api().check_head(method, target, answer.status, answer.headers.items())
+        return answer
 
     def answer(self, method="GET", target=SHOP):
-        answer = self.read_head()
+        answer = self.read_head(method, target)
         if method != "HEAD" and answer.status != 304:
             answer.body = self.read(int(answer["Content-Length"]))
-        api().check(method, target, answer)
+        api().check(method, target, answer.status, answer.headers.items(), answer.body)
         return answer
 
     def ask(self, method="GET", target=SHOP, *lines, body=b"", version="1.1"):
@@ -161,6 +159,24 @@ class Client:
         self.socket.close()
 
 
+def answers_to(asked, data):
+    """The answers in `data`, which holds those to `asked`, pairs of method and target."""
+    answers, at = [], 0
+    for method, target in asked:
+        end = data.find(b"\r\n\r\n", at)
+        assert end >= 0, f"no answer to {method} {target}: {data[at:at + 1000]!r}"
+        answer = Answer(data[at:end])
+        at = end + 4
+        if method != "HEAD" and answer.status != 304:
+            size = int(answer["Content-Length"])
+            answer.body = data[at:at + size]
+            at += size
+        api().check(method, target, answer.status, answer.headers.items(), answer.body)
+        answers.append(answer)
+    assert at == len(data), f"more bytes: {data[at:at + 1000]!r}"
+    return answers
+
+
 def begin(port, data):
     """
     A client that has sent `data` at once. When there are too many, the daemon may close one that
@@ -173,85 +189,6 @@ def begin(port, data):
         if time.monotonic() - start < 0.08:
             return client
         client.close()
-
-
-def check_value(schema, value, where):
-    """A JSON value against the few words of JSON Schema that docs/openapi.yaml uses."""
-    kinds = {"object": dict, "string": str}
-    assert isinstance(value, kinds[schema["type"]]), f"{where} is no {schema['type']}: {value!r}"
-    assert value in schema.get("enum", [value]), f"{where}: {value!r}"
-    if schema["type"] == "string":
-        assert len(value) >= schema.get("minLength", 0), f"{where} is too short: {value!r}"
-        assert re.search(schema.get("pattern", ""), value), f"{where}: {value!r}"
-        return
-    if "properties" not in schema:
-        return
-    properties = schema["properties"]
-    missing = set(schema["required"]) - set(value)
-    assert not missing, f"{where} lacks {missing}"
-    for name, member in value.items():
-        assert name in properties, f"{where} has {name}, which is not documented"
-        check_value(properties[name], member, f"{where}.{name}")
-
-
-class Api:
-    """docs/openapi.yaml."""
-
-    def __init__(self, text):
-        self.document = yaml.safe_load(text)
-        self.paths = {path: self.resolve(item) for path, item in self.document["paths"].items()}
-        self.components = self.resolve(self.document["components"])
-
-    def resolve(self, node):
-        """With every reference replaced by what it refers to."""
-        if isinstance(node, list):
-            return [self.resolve(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            found = self.document
-            for name in node["$ref"].removeprefix("#/").split("/"):
-                found = found[name]
-            return self.resolve(found)
-        return {name: self.resolve(item) for name, item in node.items()}
-
-    def responses(self, method, target):
-        path = urllib.parse.urlsplit(target).path
-        for template, item in self.paths.items():
-            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
-                return item.get(method.lower(), item["x-other-methods"])["responses"]
-        others = dict(self.paths["/ping"]["x-other-methods"]["responses"])
-        if method not in ("CONNECT", "OPTIONS"):
-            del others["405"]
-        return others | {"404": self.components["responses"]["NotFound"]}
-
-    def check(self, method, target, answer):
-        where = f"{answer.status} to {method} {target}"
-        responses = self.responses(method, target)
-        assert str(answer.status) in responses, f"{where} is not documented: {answer.body!r}"
-        response = responses[str(answer.status)]
-        documented = {name.lower(): header for name, header in response["headers"].items()}
-        for name, header in documented.items():
-            assert answer[name] is not None or not header["required"], f"{where} lacks {name}"
-        for name, value in answer.headers.items():
-            assert name in documented, f"{where} has {name}, which is not documented"
-            check_value(documented[name]["schema"], value, f"{where}: {name}")
-        date = email.utils.parsedate_to_datetime(answer["Date"])
-        age = datetime.datetime.now(datetime.timezone.utc) - date
-        assert abs(age.total_seconds()) < 600, f"{where}: Date is {answer['Date']}"
-        if method != "HEAD" and answer.status != 304:
-            self.check_body(response["content"], answer, where)
-
-    def check_body(self, content, answer, where):
-        media = answer["Content-Type"]
-        assert media in content or "*/*" in content, f"{where} has the undocumented type {media}"
-        if media in content:
-            check_value(content[media]["schema"], json.loads(answer.body), where)
-
-
-@functools.cache
-def api():
-    return Api((ROOT / "docs" / "openapi.yaml").read_text(encoding="utf-8"))
 
 
 CHECKOUT = b'{\n  "limit": 10,\t"on" : true }\n'

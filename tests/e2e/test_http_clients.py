@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real clients, twice each and across a change of the configuration."""
-import base64
+"""Clients of Python and curl, twice each and across a change of the configuration.
+
+What they and the daemon say to each other is recorded and held against docs/openapi.yaml.
+"""
 import http.client
-import json
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,6 +12,7 @@ import pytest
 
 from daemon import TIMEOUT_S
 from http_client import BIG, BINARY, CHECKOUT, SHOP, path_of, recorded, serve
+from recorder import Recorder
 
 BIG_PATH = path_of("Shop", "Prod", "Big")
 BINARY_PATH = path_of("Shop", "Prod", "Binary")
@@ -20,8 +21,10 @@ NEW = b'{"limit": 11}'
 
 @pytest.fixture
 def fresh(tmp_path):
-    with serve(tmp_path) as daemon:
+    with serve(tmp_path) as daemon, Recorder(daemon.port) as recorder:
+        daemon.recorder = recorder
         yield daemon
+        assert recorder.check()
 
 
 def change(daemon):
@@ -50,7 +53,7 @@ def conditional(etag):
 
 def test_urllib(fresh):
     def fetch(path, etag):
-        request = urllib.request.Request(f"http://127.0.0.1:{fresh.port}{path}",
+        request = urllib.request.Request(f"http://127.0.0.1:{fresh.recorder.port}{path}",
                                          headers=conditional(etag))
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
@@ -62,21 +65,19 @@ def test_urllib(fresh):
 
 
 def test_http_client_on_one_connection(fresh):
-    connection = http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=TIMEOUT_S)
-    used = []
+    connection = http.client.HTTPConnection("127.0.0.1", fresh.recorder.port, timeout=TIMEOUT_S)
 
     def fetch(path, etag):
         connection.request("GET", path, headers=conditional(etag))
-        used.append(connection.sock)
         response = connection.getresponse()
         return response.status, response.headers["ETag"], response.read()
     check_across_a_change(fresh, fetch)
-    assert len(set(used)) == 1
+    assert fresh.recorder.connections == 1
     connection.close()
 
 
 def curl(daemon, *arguments):
-    base = f"http://127.0.0.1:{daemon.port}"
+    base = f"http://127.0.0.1:{daemon.recorder.port}"
     arguments = [base + word if word.startswith("/") else word for word in arguments]
     ended = subprocess.run(["curl", "-sS", "--max-time", str(TIMEOUT_S), *arguments],
                            capture_output=True, check=True)
@@ -90,7 +91,7 @@ def test_curl(fresh, tmp_path):
 
     def run(path):
         ended = subprocess.run(["curl", "-sS", "--max-time", str(TIMEOUT_S), *tagged,
-                                f"http://127.0.0.1:{fresh.port}{path}"],
+                                f"http://127.0.0.1:{fresh.recorder.port}{path}"],
                                capture_output=True, check=True, cwd=tmp_path)
         return ended.stdout.decode()
     assert run(SHOP) == f"200 {len(CHECKOUT)}"
@@ -108,55 +109,6 @@ def test_curl_keeps_its_connection(fresh):
     assert several.endswith(BIG + b"|0|" + CHECKOUT + b"|0|")
     head = curl(fresh, "-I", SHOP)
     assert b"\r\nContent-Length: %d\r\n" % len(CHECKOUT) in head
-
-
-NODE = """
-require("diagnostics_channel").subscribe("undici:client:connected", () => connects++);
-let connects = 0;
-const lines = require("readline").createInterface({ input: process.stdin });
-lines.on("line", async (line) => {
-  const { url, headers } = JSON.parse(line);
-  const response = await fetch(url, { headers });
-  const body = Buffer.from(await response.arrayBuffer()).toString("base64");
-  const etag = response.headers.get("etag");
-  console.log(JSON.stringify({ status: response.status, etag, body, connects }));
-});
-"""
-
-
-@pytest.fixture
-def node(fresh):
-    """`fetch` in one process of Node; the last element is how many connections it has made."""
-    if not shutil.which("node"):
-        pytest.skip("node is not installed")
-    with subprocess.Popen(["node", "-e", NODE], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as process:
-        def fetch(path, etag):
-            wish = {"url": f"http://127.0.0.1:{fresh.port}{path}", "headers": conditional(etag)}
-            process.stdin.write(json.dumps(wish).encode() + b"\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            body = base64.b64decode(answer["body"])
-            return answer["status"], answer["etag"], body, answer["connects"]
-        yield fetch
-        process.kill()
-
-
-def test_node_fetch(fresh, node):
-    check_across_a_change(fresh, lambda *arguments: node(*arguments)[:3])
-
-
-def test_node_fetch_on_one_connection(fresh, node):
-    assert node(SHOP, None)[2:] == (CHECKOUT, 1)
-    assert node(BIG_PATH, None)[2:] == (BIG, 1)
-    change(fresh)
-    assert node(SHOP, None)[2:] == (NEW, 1)
-
-
-def test_node_fetch_uses_a_connection_again_after_304(node):
-    etag = node(SHOP, None)[1]
-    # Node reports the 304 a moment before the connection is free, so a second one may be made.
-    assert [node(SHOP, etag) for _ in range(10)][-1][3] <= 3
 
 
 def test_recorded_requests_are_those_of_these_clients():

@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 
-from daemon import BIN, Daemon, Reader, url, wait_until
+from daemon import BIN, Daemon, Reader, Response, url, wait_until
 
 NOBODY = 65534
 MIB = 1024 * 1024
@@ -380,13 +380,12 @@ class Poller(threading.Thread):
             for profile in self.profiles:
                 headers = {"If-None-Match": etags[profile]} if profile in etags else {}
                 connection.request("GET", url(f"A:B:{profile}"), headers=headers)
-                response = connection.getresponse()
-                body = response.read()
+                response = Response(connection, "GET", url(f"A:B:{profile}"))
                 self.asked += 1
                 if response.status == 200:
                     etags[profile] = response.headers["ETag"]
-                    if not is_whole(body):
-                        self.partial[profile] = body
+                    if not is_whole(response.body):
+                        self.partial[profile] = response.body
             time.sleep(0.02)  # what is wrong is there for longer
         connection.close()
 
@@ -549,8 +548,8 @@ def test_thousand_files(tmp_path, backend):
 
         def get(i):
             connection.request("GET", url(f"Many:Files:p{i}"))
-            response = connection.getresponse()
-            return response.status, response.read()
+            response = Response(connection, "GET", url(f"Many:Files:p{i}"))
+            return response.status, response.body
 
         for i in range(1000):
             assert get(i) == (200, f'{{"number": {i}}}'.encode())

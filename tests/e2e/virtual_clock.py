@@ -18,7 +18,7 @@ import signal
 
 import pytest
 
-from daemon import Reader, url, wait_until
+from daemon import Reader, Response, url, wait_until
 from fake import Fake
 from fake_daemon import NAME, Aws
 from fake_model import Clock
@@ -81,6 +81,7 @@ class VirtualClock(Clock):
 def daemon_on(clock, aws, **environment):
     """A Daemon that takes its time from `clock`."""
     daemon = aws.daemon(**environment, **clock.environment())
+    daemon.now = lambda: clock.daemon_ns() / NS
     try:
         with daemon:
             yield daemon
@@ -105,8 +106,8 @@ class VirtualDay:
     def get(self, path):
         """On a connection that stays: status and text."""
         self.client.request("GET", path)
-        response = self.client.getresponse()
-        return response.status, response.read().decode()
+        response = Response(self.client, "GET", path, self.daemon.now())
+        return response.status, response.text
 
     def served(self):
         """What clients are served; it is also what readers have."""

@@ -71,7 +71,7 @@ def get_all(daemon, names, threads=50, timeout=20):
         found = []
         for name in share:
             connection.request("GET", url(name))
-            found.append(Response(connection.getresponse()))
+            found.append(Response(connection, "GET", url(name)))
         connection.close()
         return found
     shares = [names[i::threads] for i in range(min(threads, len(names)))]
