@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,9 +17,22 @@ static enum exit_status report(enum exit_status status, const struct error *erro
     return status;
 }
 
+/*
+ * glibc maps large blocks one by one and gives them back when they are freed, but after each it
+ * takes that size for a usual one: a single answer of 16 MB would keep as much in the process for
+ * ever. A limit that was set stays.
+ */
+static void give_large_blocks_back(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
 static enum exit_status run(const struct settings *settings)
 {
     struct error error;
+    give_large_blocks_back();
     if (log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0)
         return report(EXIT_STATUS_SETTINGS, &error);
     for (size_t i = 0; i < settings->warning_count; i++)

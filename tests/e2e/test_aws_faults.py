@@ -208,6 +208,7 @@ def test_an_oversized_answer_is_refused_and_not_kept(aws):
             message(response)
         assert daemon.status_field("VmHWM") < 80 << 10
         wait_served(daemon, cases, ONE)
+        assert daemon.status_field("VmRSS") < 20 << 10
 
 
 # ---- With a version -----------------------------------------------------------------------------
