@@ -108,9 +108,16 @@ static bool unlink_from(struct transfer **list, const struct transfer *transfer)
     return false;
 }
 
-/* Did the request certainly not reach the service? */
-static bool is_refused(CURLcode code)
+/*
+ * Did the request certainly not reach the service? Not when it was sent before: libcurl repeats it
+ * on a new connection when a kept one ends without an answer, and only that may have been refused.
+ */
+static bool is_refused(const struct transfer *transfer, CURLcode code)
 {
+    long sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (sent > 0)
+        return false;
     return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
            code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
            code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
@@ -128,7 +135,7 @@ static void finish(struct transfer *transfer, CURLcode code)
     const char *problem = transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
     struct transfer_answer answer = {
         .result = code == CURLE_OK                   ? TRANSFER_ANSWERED
-                  : is_refused(code)                 ? TRANSFER_REFUSED
+                  : is_refused(transfer, code)       ? TRANSFER_REFUSED
                   : code == CURLE_OPERATION_TIMEDOUT ? TRANSFER_TIMED_OUT
                                                      : TRANSFER_BROKEN,
         .problem = transfer->is_too_long ? "the answer is too long" : problem,

@@ -306,6 +306,23 @@ def test_an_answer_that_was_lost_costs_one_session_and_no_version(aws):
     assert aws.fake.calls().starts == 2
 
 
+def test_a_request_that_was_lost_before_its_repetition_was_refused_is_not_sent_a_third_time(aws):
+    """libcurl repeats what a kept connection ends on without an answer: the first was sent."""
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        stalled = aws.fake.fault(operation="get", stall="request")
+        aws.fake.put(NAME, TWO)
+        wait_until(lambda: stalled.hits)
+        aws.fake.down()
+        with Reader(daemon.root, NAME) as reader:
+            wait_until(lambda: reader("status")["failures"])
+        aws.fake.up()
+        daemon.wait_body(NAME, TWO)
+    assert aws.fake.notes["ambiguous_reuses"] == 0
+    assert aws.fake.calls().starts == 2
+
+
 def test_a_connection_that_the_service_closed_is_not_noticed(aws):
     """Between two polls the service closes what is idle; that is no failure."""
     aws.fake.idle_s = 0.2
