@@ -209,6 +209,7 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     /* Nothing here redirects, and a redirected request would carry its signature elsewhere. */
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transfers_close_socket);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
     if (options->ca_bundle)
         curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_bundle);

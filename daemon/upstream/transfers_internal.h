@@ -37,6 +37,9 @@ CURLM *transfers_make_multi(struct transfers *transfers);
 /* Ends the multi handle; its sockets end in later turns. */
 void transfers_end_multi(struct transfers *transfers);
 
+/* How libcurl closes a socket. */
+int transfers_close_socket(void *context, curl_socket_t fd);
+
 /* transfers.c: ends what libcurl has ended, and starts what waited for that. */
 void transfers_collect(struct transfers *transfers);
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "upstream/transfers_internal.h"
@@ -69,6 +71,17 @@ static void socket_remove(struct watched_socket *socket)
     if (socket->poll.active)
         loop_cancel(loop, &socket->poll);
     loop_forget(loop, socket->fd);
+}
+
+/*
+ * io_uring holds the socket as long as a poll on it, which ends with the next turn. The service
+ * shall see the end before libcurl's next connection, or it would count one too many.
+ */
+int transfers_close_socket(void *context, curl_socket_t fd)
+{
+    (void)context;
+    shutdown(fd, SHUT_RDWR);
+    return close(fd);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
