@@ -323,7 +323,7 @@ class Fake(Rules):
 
     def check_alone(self, session, connection):
         other = session.active if session else None
-        if other and other is not connection and not other.peer_is_gone():
+        if other and other is not connection and not other.answered and not other.peer_is_gone():
             self.breach("parallel", f"two polls of one session of {session.name} at once")
 
     # ---- /_control ----------------------------------------------------------------------------

@@ -66,6 +66,7 @@ class Connection:
         self.server = server
         self.buffer = b""
         self.counted = False
+        self.answered = False  # or about to be: from now on the client may know
 
     def peer_is_gone(self):
         """Whether the client has closed, even behind bytes that were not read yet."""
@@ -106,6 +107,7 @@ class Connection:
 
     def read_request(self):
         """The next request; EOFError where the client, or the idle limit, ends the connection."""
+        self.answered = False
         self.sock.settimeout(self.server.service.idle_s)
         while b"\r\n\r\n" not in self.buffer:
             if len(self.buffer) > HEAD_MAX:
@@ -178,6 +180,7 @@ class Connection:
             if self.peer_is_gone():
                 raise Cut
             head = answer.head(date, fault.chunked, fault.connection)
+            self.answered = not fault.stall and not fault.drip
             if fault.reset_at == "head":
                 self.sock.sendall(head[:len(head) // 2])
                 self.reset()
