@@ -166,8 +166,7 @@ static void wait_notices_that_the_tree_was_removed(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* The same, when the last version was not opened in time: there is nothing but the path to look at.
- */
+/* The same, when the last version was not opened in time: only the path tells. */
 static void wait_notices_it_also_without_the_last_version(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
