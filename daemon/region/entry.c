@@ -30,7 +30,8 @@ static void take_status(struct shmconf_record *record, const struct shmconf_reco
 static int replace_head(struct region_entry *entry, int directory, uint64_t instance,
                         const struct shmconf_record *record)
 {
-    if (entry->head.map) {
+    bool is_moved = entry->record.state & SHMCONF_MOVED; /* by a predecessor, or an earlier try */
+    if (entry->head.map && !is_moved) {
         /* With the generation that it has: if the new head cannot be made, nothing was published.
            The flag stays in our record, and nothing is stored until there is a new head. */
         entry->record.state |= SHMCONF_MOVED;

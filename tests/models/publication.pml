@@ -79,7 +79,7 @@ inline head_store(h, g, c, moved)
 {
     d_step {
 #ifndef STORE_AFTER_MOVED
-        assert(!head[h].is_moved || moved);
+        assert(!head[h].is_moved);
 #endif
         head[h].seq++;
         head[h].generation = g;
@@ -170,13 +170,24 @@ inline head_create(g, c)
 inline mark_moved(old)
 {
     if
-    :: old != NONE ->
+    :: old != NONE && !head[old].is_moved ->
         head_store(old, generation, content, 1);
 #ifndef NO_WAKE_OF_MOVED
         head_wake(old)
 #endif
     :: else
     fi
+}
+
+/* The end of replace_head */
+inline take_new_head(g, c)
+{
+    d_step {
+        if
+        :: !has_failed -> generation = g; content = c; is_moved = 0
+        :: else
+        fi
+    }
 }
 
 /* daemon/region/entry.c: replace_head */
@@ -203,12 +214,7 @@ inline replace_head(g, c)
     mark_moved(mapped);
     head_create(g, c);
 #endif
-    d_step {
-        if
-        :: !has_failed -> generation = g; content = c; is_moved = 0
-        :: else
-        fi
-    }
+    take_new_head(g, c)
 }
 
 /* daemon/region/entry.c: publish, with the answer of head_is_in_place */
@@ -293,7 +299,9 @@ inline take_over()
         };
         if
 #ifndef MOVED_NOT_FINISHED
-        :: is_moved -> replace_head(generation, content)
+        :: is_moved -> /* replace_head, without its store: that was the predecessor's */
+            head_create(generation, content);
+            take_new_head(generation, content)
 #endif
         :: replacements < REPLACEMENTS && version != 0 -> /* not is_this_boot */
             replacements++;
