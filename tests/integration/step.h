@@ -26,7 +26,7 @@
 #define STEP_NAME "Step:Test:Profile"
 #define STEP_PATH "Step/Test/Profile"
 
-enum { STEP_VIEWS = 5, STEP_HEADS = 8, STEP_STATES = 400, STEP_PATH_SIZE = 512 };
+enum { STEP_VIEWS = 8, STEP_HEADS = 8, STEP_STATES = 400, STEP_PATH_SIZE = 512 };
 
 /* Prints the reason with where it happened, and ends the process. */
 void step_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -199,7 +199,7 @@ struct step_view step_read_anew(unsigned flags, int *error);
 /* ---- step_slow.c -------------------------------------------------------------------------------
  */
 
-enum { STEP_SLOW = 12 };
+enum { STEP_SLOW = 22 };
 
 struct step_slow {
     struct step_child child;

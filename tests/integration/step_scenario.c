@@ -181,12 +181,13 @@ static void operate_status(struct step_writer *writer)
     update_status(writer, 9, 2);
 }
 
+/* Enough for a reader to find the file gone that its record names, and a newer one after that. */
 static void operate_several(struct step_writer *writer)
 {
     step_publish(writer, 3);
     update_status(writer, 9, 3);
-    step_publish(writer, 4);
-    step_publish(writer, 5);
+    for (unsigned content = 4; content <= 7; content++)
+        step_publish(writer, content);
 }
 
 static void operate_wrap(struct step_writer *writer)
@@ -265,11 +266,11 @@ const struct step_scenario step_scenarios[] = {
     {.name = "several",
      .setup = setup_two,
      .operate = operate_several,
-     .views = {{2, 2, 2}, {3, 3, 3}, {3, 3, 9}, {4, 4, 4}, {5, 5, 5}},
-     .count = 5,
+     .views = {{2, 2, 2}, {3, 3, 3}, {3, 3, 9}, {4, 4, 4}, {5, 5, 5}, {6, 6, 6}, {7, 7, 7}},
+     .count = 7,
      .has_first = true,
      .least_steps = 25000,
-     .least_states = 50},
+     .least_states = 80},
     {.name = "replace",
      .setup = setup_reboot,
      .operate = step_open,

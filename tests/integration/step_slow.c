@@ -10,11 +10,12 @@
 
 #include "step.h"
 
-enum { COPIERS = 4, ATTACHING = 9 };
+enum { COPIERS = 4, ATTACHING = 19 };
 
 /* Instructions for each change: copying a record takes some 50, opening a version some thousands,
    attaching some ten thousands. */
-static const unsigned pace[STEP_SLOW] = {1, 2, 3, 5, 4, 9, 25, 100, 400, 200, 700, 1500};
+static const unsigned pace[STEP_SLOW] = {1,  2,  3,  5,  4,  5,   6,   8,   10,  13,  16,
+                                         20, 25, 32, 40, 60, 100, 200, 400, 200, 700, 1500};
 
 /* Only copy the record: the seqlock's read by itself. */
 static bool is_copier(const struct step_slow *slow)
