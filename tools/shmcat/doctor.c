@@ -93,21 +93,38 @@ static void check_root(struct diagnosis *diagnosis)
     close(fd);
 }
 
-/* /proc/locks has "... FLOCK ... PID MAJOR:MINOR:INODE ...", the device in hexadecimal. */
+/*
+ * The process in a line of /proc/locks, "1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF" with
+ * the device in hexadecimal, if it locks this file; else 0. Those who wait have "->" there.
+ */
+static long lock_of(char *line, const struct stat *file)
+{
+    enum { KIND = 1, PID = 4, PLACE = 5, FIELDS };
+    char *fields[FIELDS];
+    char *rest = line;
+    for (int i = 0; i < FIELDS; i++)
+        if (!(fields[i] = strtok_r(i ? NULL : line, " ", &rest)))
+            return 0;
+    char *end = fields[PLACE];
+    unsigned long device[2];
+    for (int i = 0; i < 2; i++) {
+        device[i] = strtoul(end, &end, 16);
+        if (*end++ != ':')
+            return 0;
+    }
+    if (strcmp(fields[KIND], "FLOCK") != 0 || strtoul(end, NULL, 10) != file->st_ino ||
+        makedev((unsigned)device[0], (unsigned)device[1]) != file->st_dev)
+        return 0;
+    return strtol(fields[PID], NULL, 10);
+}
+
 static long lock_holder(const struct stat *root)
 {
     char line[256];
     long holder = 0;
     FILE *file = fopen("/proc/locks", "re");
-    while (file && !holder && fgets(line, sizeof line, file)) {
-        unsigned major;
-        unsigned minor;
-        unsigned long inode;
-        long pid;
-        if (sscanf(line, "%*s FLOCK %*s %*s %ld %x:%x:%lu", &pid, &major, &minor, &inode) == 4 &&
-            inode == root->st_ino && makedev(major, minor) == root->st_dev)
-            holder = pid;
-    }
+    while (file && !holder && fgets(line, sizeof line, file))
+        holder = lock_of(line, root);
     if (file)
         fclose(file);
     return holder;
