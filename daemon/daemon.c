@@ -21,6 +21,7 @@ struct daemon {
     struct http_server *server;
     struct loop_op signals;
     bool is_ending;
+    struct error failure;   /* code 0: none; else why the loop was stopped */
     unsigned parts_running; /* that still have operations on the loop, while ending */
 };
 
@@ -46,9 +47,14 @@ static void on_signal(struct loop *loop, struct loop_op *op, int result)
 {
     struct daemon *daemon = (struct daemon *)((char *)op - offsetof(struct daemon, signals));
     struct error error;
-    (void)loop;
-    if (result < 0) {
+    if (result < 0 && daemon->is_ending) {
         part_ended(daemon);
+        return;
+    }
+    if (result < 0) {
+        /* They are blocked already: nothing but SIGKILL would end us. */
+        error_system(&daemon->failure, -result, "signals", "cannot be waited for");
+        loop_stop(loop);
         return;
     }
     if (result == SIGHUP) {
@@ -122,6 +128,10 @@ enum exit_status daemon_run(const struct settings *settings)
     enum exit_status status = start(&daemon, settings, &error);
     if (status == EXIT_STATUS_OK && loop_run(daemon.parts.loop, &error) != 0)
         status = EXIT_STATUS_FAILURE;
+    if (status == EXIT_STATUS_OK && daemon.failure.code) {
+        error = daemon.failure;
+        status = EXIT_STATUS_FAILURE;
+    }
     if (status != EXIT_STATUS_OK)
         log_error_object(LOG_LEVEL_FATAL, &error);
     if (daemon.server)

@@ -24,20 +24,29 @@ static void take_status(struct shmconf_record *record, const struct shmconf_reco
 }
 
 /*
- * Replaces the head: the old one says MOVED first, so that whoever has it mapped goes on looking at
- * the path even if we die before the rename. Nothing is ever stored in it again.
+ * Whoever has our head mapped goes on looking at the path. With the generation that it has: if the
+ * new head cannot be made, nothing was published. The flag stays in our record, and nothing is
+ * stored until there is a new head; also not the flag again, which a predecessor or an earlier try
+ * may have stored.
+ */
+static void mark_moved(struct region_entry *entry)
+{
+    if (entry->record.state & SHMCONF_MOVED)
+        return;
+    entry->record.state |= SHMCONF_MOVED;
+    if (head_store(&entry->head, &entry->record) == 0)
+        head_wake(&entry->head);
+}
+
+/*
+ * Replaces the head: the old one says MOVED first, so that its readers come along even if we die
+ * before the rename. Nothing is ever stored in it again.
  */
 static int replace_head(struct region_entry *entry, int directory, uint64_t instance,
                         const struct shmconf_record *record)
 {
-    bool is_moved = entry->record.state & SHMCONF_MOVED; /* by a predecessor, or an earlier try */
-    if (entry->head.map && !is_moved) {
-        /* With the generation that it has: if the new head cannot be made, nothing was published.
-           The flag stays in our record, and nothing is stored until there is a new head. */
-        entry->record.state |= SHMCONF_MOVED;
-        if (head_store(&entry->head, &entry->record) == 0)
-            head_wake(&entry->head);
-    }
+    if (entry->head.map)
+        mark_moved(entry);
     int rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
     if (rc == 0)
         entry->record = *record;
@@ -50,41 +59,77 @@ static bool is_this_boot(const struct region_entry *entry)
     return memcmp(entry->head.map->boot_id, entry->region->boot_id, 16) == 0;
 }
 
-/* Takes over what a predecessor left. Failing to leaves the entry empty: a publication heals it. */
-static void take_over(struct region_entry *entry, int directory)
+/* Whether it was no answer: there may be a head all the same, or a version that is whole. */
+static bool is_open_question(int rc)
+{
+    return rc != 0 && rc != -ENOENT && rc != -EBADMSG;
+}
+
+/* There is no version of an earlier boot. A new head would vouch for the damaged body. */
+static void leave_to_readers(struct region_entry *entry)
+{
+    mark_moved(entry);
+    head_close(&entry->head);
+    memset(&entry->record, 0, sizeof entry->record);
+}
+
+static int take_over_in(struct region_entry *entry, int directory)
 {
     struct shmconf_name found;
     int rc =
         head_open(&entry->head, entry->region, directory, &entry->name, &found, &entry->record);
-    if (rc) {
-        memset(&entry->record, 0, sizeof entry->record);
-        return;
-    }
+    if (rc)
+        return rc;
     head_wake(&entry->head);
     bool is_live = (entry->record.state & 0xff) == SHMCONF_LIVE;
     region_directory_sweep(directory, is_live ? entry->record.generation : 0);
     if (is_live)
-        version_open(&entry->version, entry->region, directory, entry->head.instance,
-                     entry->record.generation);
+        rc = version_open(&entry->version, entry->region, directory, entry->head.instance,
+                          entry->record.generation);
+    if (is_open_question(rc))
+        return rc;
     if (!is_this_boot(entry) && !entry->version) {
-        /* A new head would vouch for the damaged body. This one lets readers find the damage. */
-        head_close(&entry->head);
-        memset(&entry->record, 0, sizeof entry->record);
+        leave_to_readers(entry);
     } else if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
         struct shmconf_record record = entry->record;
         record.state &= ~(uint32_t)SHMCONF_MOVED;
         replace_head(entry, directory, entry->head.instance, &record);
     }
+    return 0;
+}
+
+/*
+ * Takes over what a predecessor left. Where that cannot be done the entry stays without a version.
+ * `untaken` tells why: what may have been a passing trouble must be tried again, since a new head
+ * over one that we have not mapped would leave the latter's readers behind.
+ */
+static void take_over(struct region_entry *entry)
+{
+    cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
+    head_close(&entry->head);
+    memset(&entry->record, 0, sizeof entry->record);
+    entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
+}
+
+/* Before a publication. Without descriptors and memory that would fail as well. */
+static int take_over_at_last(struct region_entry *entry)
+{
+    if (!entry->untaken)
+        return 0;
+    take_over(entry);
+    bool is_shortage =
+        entry->untaken == -EMFILE || entry->untaken == -ENFILE || entry->untaken == -ENOMEM;
+    return is_shortage ? entry->untaken : 0;
 }
 
 int region_entry_open(struct region_entry **out, struct region *region,
                       const struct shmconf_name *name, struct error *error)
 {
-    struct region_entry *entry = calloc(1, sizeof *entry);
-    if (!entry)
-        return error_system(error, ENOMEM, "", "cannot take up a configuration");
     char text[SHMCONF_NAME_TEXT_MAX];
     shmconf_name_print(name, text);
+    struct region_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return error_system(error, ENOMEM, text, "cannot take it up");
     entry->text = strdup(text);
     if (!entry->text) {
         free(entry);
@@ -93,10 +138,7 @@ int region_entry_open(struct region_entry **out, struct region *region,
     entry->region = region;
     entry->name = *name;
     region_path(name, entry->path, sizeof entry->path);
-
-    cleanup_close int directory = region_directory_open(region, entry->path, false);
-    if (directory >= 0)
-        take_over(entry, directory);
+    take_over(entry);
     *out = entry;
     return 0;
 }
@@ -214,6 +256,7 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
     }
     region_version_drop(entry->version);
     entry->version = version;
+    entry->untaken = 0;
     return 0;
 }
 
@@ -228,6 +271,9 @@ static bool is_equal(const struct region_version *version, const struct region_c
 int region_entry_publish(struct region_entry *entry, const struct region_content *content,
                          const struct shmconf_record *status, struct error *error)
 {
+    int rc = take_over_at_last(entry);
+    if (rc)
+        return publish_failed(entry, rc, "take over what is", error);
     if (is_equal(entry->version, content)) {
         struct shmconf_record same = *status;
         same.fetched_ns = entry->record.fetched_ns;
@@ -236,7 +282,7 @@ int region_entry_publish(struct region_entry *entry, const struct region_content
     cleanup_close int directory = region_directory_open(entry->region, entry->path, true);
     if (directory < 0)
         return publish_failed(entry, directory, "make the directory", error);
-    int rc = publish(entry, directory, head_is_in_place(entry), content, status);
+    rc = publish(entry, directory, head_is_in_place(entry), content, status);
     return rc ? publish_failed(entry, rc, "publish a version", error) : 1;
 }
 
@@ -270,6 +316,8 @@ static int republish(struct region_entry *entry)
 
 int region_entry_check(struct region_entry *entry, struct error *error)
 {
+    if (is_open_question(entry->untaken))
+        take_over(entry);
     /* Without a root region_check_root has said why, and goes on trying. */
     if (!entry->version || entry->region->root < 0)
         return 0;

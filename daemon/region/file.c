@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -42,13 +43,13 @@ static void temporary_name(char *name, size_t size)
     snprintf(name, size, ".t%016llx", (unsigned long long)random);
 }
 
-struct file {
+struct unfinished {
     int fd;
     char temporary[32]; /* "" for an unnamed file */
 };
 
 /* Closes, and removes what has no lasting name. */
-static void file_close(struct file *file, int directory)
+static void file_close(struct unfinished *file, int directory)
 {
     if (file->temporary[0])
         unlinkat(directory, file->temporary, 0);
@@ -56,7 +57,7 @@ static void file_close(struct file *file, int directory)
         close(file->fd);
 }
 
-static int create(struct region *region, int directory, struct file *file)
+static int create(struct region *region, int directory, struct unfinished *file)
 {
     if (region->has_tmpfile) {
         file->fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -101,6 +102,20 @@ static int write_all(int fd, const void *bytes, size_t size)
     return 0;
 }
 
+int region_file_read(int fd, void *bytes, size_t size)
+{
+    char *to = bytes;
+    for (size_t at = 0; at < size;) {
+        ssize_t got = pread(fd, to + at, size - at, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -EBADMSG;
+        at += (size_t)got;
+    }
+    return 0;
+}
+
 /* Links the unnamed file; a file of that name is an orphan and goes. */
 static int link_unnamed(int fd, int directory, const char *name)
 {
@@ -115,7 +130,8 @@ static int link_unnamed(int fd, int directory, const char *name)
     return -errno;
 }
 
-static int give_name(struct file *file, int directory, enum region_kind kind, const char *name)
+static int give_name(struct unfinished *file, int directory, enum region_kind kind,
+                     const char *name)
 {
     if (!file->temporary[0] && kind == REGION_VERSION)
         return link_unnamed(file->fd, directory, name);
@@ -135,32 +151,49 @@ static int give_name(struct file *file, int directory, enum region_kind kind, co
     return 0;
 }
 
-int region_file_write(struct region *region, int directory, enum region_kind kind, const char *name,
-                      const void *bytes, size_t size)
+static int complete(struct region_file *made, int fd, const struct region *region,
+                    enum region_kind kind, const void *bytes, size_t size)
+{
+    if (fstat(fd, &made->status) != 0)
+        return -errno;
+    int rc = region_set_access(region, fd, kind, &made->status);
+    if (!rc)
+        rc = reserve(fd, size);
+    if (!rc)
+        rc = write_all(fd, bytes, size);
+    if (rc)
+        return rc;
+    if (fstat(fd, &made->status) != 0)
+        return -errno;
+    if (kind != REGION_HEAD)
+        return 0;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    made->map = map;
+    return 0;
+}
+
+int region_file_write(struct region_file *made, struct region *region, int directory,
+                      enum region_kind kind, const char *name, const void *bytes, size_t size)
 {
     for (;;) {
-        struct file file = {.fd = -1};
-        struct stat status;
+        struct unfinished file = {.fd = -1};
+        made->map = NULL;
         int rc = create(region, directory, &file);
-        if (!rc && fstat(file.fd, &status) != 0)
-            rc = -errno;
         if (!rc)
-            rc = region_set_access(region, file.fd, kind, &status);
-        if (!rc)
-            rc = reserve(file.fd, size);
-        if (!rc)
-            rc = write_all(file.fd, bytes, size);
-        if (rc) {
-            file_close(&file, directory);
-            return rc;
-        }
+            rc = complete(made, file.fd, region, kind, bytes, size);
+        bool is_complete = !rc;
         bool was_unnamed = !file.temporary[0];
-        rc = give_name(&file, directory, kind, name);
         if (!rc)
-            return file.fd;
+            rc = give_name(&file, directory, kind, name);
         file_close(&file, directory);
+        if (!rc)
+            return 0;
+        if (made->map)
+            munmap(made->map, size);
         /* Naming an unnamed file needs linkat and /proc, and sandboxes forbid either. */
-        if (!was_unnamed || rc == -ENOSPC || rc == -EDQUOT)
+        if (!is_complete || !was_unnamed || rc == -ENOSPC || rc == -EDQUOT)
             return rc;
         region->has_tmpfile = false;
     }

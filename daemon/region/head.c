@@ -106,24 +106,6 @@ static void head_fill(struct shmconf_head *page, const struct region *region,
     memcpy(page->name, name->text, name->size);
 }
 
-static int head_map(struct head *head, int fd, uint32_t seq, uint64_t instance)
-{
-    struct stat status;
-    void *map = mmap(NULL, SHMCONF_HEAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    if (fstat(fd, &status) != 0) {
-        int rc = -errno;
-        munmap(map, SHMCONF_HEAD_SIZE);
-        return rc;
-    }
-    head->map = map;
-    head->seq = seq;
-    head->instance = instance;
-    head->inode = status.st_ino;
-    return 0;
-}
-
 uint64_t head_new_instance(void)
 {
     uint64_t instance = 0;
@@ -138,18 +120,15 @@ int head_create(struct head *head, struct region *region, int directory,
                 const struct shmconf_record *record)
 {
     struct shmconf_head page;
-    struct head made = {0};
+    struct region_file file;
     head_fill(&page, region, name, instance, record);
     /* Written out before it is mapped: a full disk fails here and not in a store. */
-    cleanup_close int fd =
-        region_file_write(region, directory, REGION_HEAD, SHMCONF_HEAD_FILE, &page, sizeof page);
-    if (fd < 0)
-        return fd;
-    int rc = head_map(&made, fd, page.seq, instance);
+    int rc = region_file_write(&file, region, directory, REGION_HEAD, SHMCONF_HEAD_FILE, &page,
+                               sizeof page);
     if (rc)
         return rc;
     head_close(head);
-    *head = made;
+    *head = (struct head){file.map, page.seq, instance, file.status.st_ino};
     return 0;
 }
 
@@ -189,21 +168,26 @@ int head_open(struct head *head, const struct region *region, int directory,
 {
     cleanup_close int fd =
         openat(directory, SHMCONF_HEAD_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT ? -ENOENT : -EBADMSG;
+    if (fd < 0) /* a directory, a link, a pipe: not ours */
+        return errno == EISDIR || errno == ELOOP || errno == ENXIO ? -EBADMSG : -errno;
     struct stat status;
     struct shmconf_head page;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
-        pread(fd, &page, sizeof page, 0) != sizeof page)
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid())
         return -EBADMSG;
-    int rc = head_check(&page, name, found);
+    int rc = region_file_read(fd, &page, sizeof page);
+    if (!rc)
+        rc = head_check(&page, name, found);
     if (rc)
         return rc;
     rc = region_set_access(region, fd, REGION_HEAD, &status);
-    if (!rc)
-        rc = head_map(head, fd, 0, page.instance);
     if (rc)
         return rc;
+    void *map = mmap(NULL, SHMCONF_HEAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    *head = (struct head){map, 0, page.instance, status.st_ino};
     /* The predecessor is gone: nobody else stores. Its stores came before its lock went, and so
        before ours was taken; the fence is the one that a store ends with. */
     head->seq = __atomic_load_n(&head->map->seq, __ATOMIC_ACQUIRE);

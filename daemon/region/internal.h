@@ -34,6 +34,7 @@ struct region_entry {
     struct head head;
     struct shmconf_record record;   /* our copy; the one in the head is never read back */
     struct region_version *version; /* NULL: none, or not whole */
+    int untaken;                    /* -errno of the take-over; 0: done, or no longer needed */
 };
 
 /* ---- file.c: files that appear complete ------------------------------------------------------ */
@@ -50,12 +51,20 @@ mode_t region_mode(const struct region *region, enum region_kind kind);
 int region_set_access(const struct region *region, int fd, enum region_kind kind,
                       const struct stat *status);
 
+struct region_file {
+    struct stat status; /* once it was written */
+    void *map;          /* of a head: its shared mapping, the caller's; else NULL */
+};
+
 /*
- * Writes a file completely and then gives it its name, over whatever has that name. Returns an open
- * descriptor or -errno, and nothing is left behind then.
+ * Writes a file completely and then gives it its name, over whatever has that name. All that can
+ * fail is done before: a name is not taken back. 0, or -errno, and nothing is left behind then.
  */
-int region_file_write(struct region *region, int directory, enum region_kind kind, const char *name,
-                      const void *bytes, size_t size);
+int region_file_write(struct region_file *file, struct region *region, int directory,
+                      enum region_kind kind, const char *name, const void *bytes, size_t size);
+
+/* Reads all of an open file's first `size` bytes: 0, -EBADMSG if there are less, or -errno. */
+int region_file_read(int fd, void *bytes, size_t size);
 
 /* ---- directory.c: the three levels below the root -------------------------------------------- */
 
@@ -75,7 +84,8 @@ void region_directory_sweep(int directory, uint64_t generation);
 
 /*
  * Maps the directory's head if it is one of ours and whole, with its current record. 0; -ENOENT;
- * -EBADMSG when it is not usable. `name` NULL: any; the head's name is put into `found`.
+ * -EBADMSG when it is not usable; another -errno when that could not be found out. `name` NULL:
+ * any; the head's name is put into `found`.
  */
 int head_open(struct head *head, const struct region *region, int directory,
               const struct shmconf_name *name, struct shmconf_name *found,
@@ -103,7 +113,7 @@ int version_write(struct region_version **version, struct region *region, int di
                   uint64_t instance, uint64_t generation, uint64_t fetched_ns,
                   const struct region_content *content);
 
-/* Opens and checks everything: 0, -ENOENT, -EBADMSG ... */
+/* Opens and checks everything: 0, -ENOENT, -EBADMSG, or why that could not be done. */
 int version_open(struct region_version **version, const struct region *region, int directory,
                  uint64_t instance, uint64_t generation);
 

@@ -110,16 +110,14 @@ int version_write(struct region_version **version, struct region *region, int di
     if (rc)
         return rc;
     shmconf_version_file(name, generation);
-    int fd =
-        region_file_write(region, directory, REGION_VERSION, name, image, (*version)->file_size);
-    if (fd < 0) {
+    struct region_file file;
+    rc = region_file_write(&file, region, directory, REGION_VERSION, name, image,
+                           (*version)->file_size);
+    if (rc) {
         region_version_drop(*version);
-        return fd;
+        return rc;
     }
-    struct stat status;
-    if (fstat(fd, &status) == 0)
-        (*version)->modified = status.st_mtim;
-    close(fd);
+    (*version)->modified = file.status.st_mtim;
     return 0;
 }
 
@@ -158,15 +156,17 @@ int version_open(struct region_version **version, const struct region *region, i
     shmconf_version_file(name, generation);
     cleanup_close int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
+        return errno == ELOOP ? -EBADMSG : -errno;
+    if (fstat(fd, &status) != 0)
         return -errno;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
         status.st_size < SHMCONF_VERSION_HEADER_SIZE || status.st_size > INT32_MAX)
         return -EBADMSG;
     size_t size = (size_t)status.st_size;
     char *file = malloc(size);
     if (!file)
         return -ENOMEM;
-    int rc = pread(fd, file, size, 0) == (ssize_t)size ? 0 : -EBADMSG;
+    int rc = region_file_read(fd, file, size);
     if (!rc)
         rc = region_set_access(region, fd, REGION_VERSION, &status);
     if (!rc)

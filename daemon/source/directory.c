@@ -156,6 +156,10 @@ static int follow_path(struct directory_source *source, struct error *error)
     cleanup_close int fd = open(source->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) != 0) {
         int code = errno;
+        /* That says nothing of the path: the directory that we have is as good as before. */
+        bool is_shortage = code == EMFILE || code == ENFILE || code == ENOMEM;
+        if (source->files.directory >= 0 && is_shortage)
+            return 0;
         if (source->files.directory >= 0)
             close(steal_fd(&source->files.directory));
         return error_system(error, code, source->path, "cannot open the local directory");

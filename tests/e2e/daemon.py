@@ -151,6 +151,7 @@ class Daemon:
         self.command = [*map(str, wrapper), program("shmconfd", public or uid is not None),
                         *map(str, args)]
         self.user = other_user(uid, gid, groups)
+        self.host = "127.0.0.1"
         self.port = None
         self.process = None
         self.is_to_start = start
@@ -216,7 +217,7 @@ class Daemon:
 
     def get(self, path, method="GET", headers=None, timeout=TIMEOUT_S):
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             connection.request(method, path, headers=headers or {})
             return Response(connection, method, path, self.now())

@@ -266,7 +266,7 @@ inline publish(c)
     fi
 }
 
-/* daemon/region/entry.c: take_over; head.c: head_open; region.c: recover_entry */
+/* daemon/region/entry.c: take_over, take_over_in, leave_to_readers; head.c: head_open; region.c: recover_entry */
 inline take_over()
 {
     d_step {
@@ -307,6 +307,10 @@ inline take_over()
             replacements++;
             replace_head(generation, content)
         :: replacements < REPLACEMENTS && version == 0 -> /* lets its readers find the damage */
+            if
+            :: !is_moved -> mark_moved(mapped)
+            :: else
+            fi;
             d_step { replacements++; mapped = NONE; generation = 0; content = 0; is_moved = 0 }
 #ifdef MOVED_NOT_FINISHED
         :: skip
