@@ -18,7 +18,7 @@ def share_three_connections(aws, count, patience_s):
         aws.fake.put(name, f'"{name}"')
     aws.fake.poll_interval_s = 3
     with aws.daemon(SHMCONF_PREFETCH_LIST=",".join(names), SHMCONF_POLL_INTERVAL="3") as daemon:
-        assert daemon.get(url(names[-1]), timeout=30).status == 200
+        daemon.wait_body(names[-1], f'"{names[-1]}"', timeout=patience_s)
         aws.fake.wait_calls(lambda calls: calls.received == count, timeout=patience_s)
         for name, response in zip(sorted(names), sorted(get_all(daemon, names, threads=3),
                                                         key=lambda one: one.text)):
