@@ -50,9 +50,14 @@ static void look_at_control(void)
         return;
     bool is_whole = read(fd, text, sizeof text - 1) > 0 && strchr(text, '\n');
     close(fd);
-    if (!is_whole ||
-        sscanf(text, "%u %u %u %7s", &next.serial, &next.call, &next.way, next.when) != 4)
+    if (!is_whole)
         return;
+    char *rest = text;
+    next.serial = (unsigned)strtoul(rest, &rest, 10);
+    next.call = (unsigned)strtoul(rest, &rest, 10);
+    next.way = (unsigned)strtoul(rest, &rest, 10);
+    rest += strspn(rest, " ");
+    snprintf(next.when, sizeof next.when, "%.*s", (int)strcspn(rest, "\n"), rest);
     if (next.serial == current.serial)
         return;
     current = next;
@@ -86,7 +91,7 @@ static void tell(unsigned before)
 static bool writes_to_log(pid_t process)
 {
     struct __ptrace_syscall_info info = {0};
-    return ptrace(PTRACE_GET_SYSCALL_INFO, process, (void *)sizeof info, &info) > 0 &&
+    return ptrace(PTRACE_GET_SYSCALL_INFO, process, sizeof info, &info) > 0 &&
            info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_write &&
            info.entry.args[0] == STDERR_FILENO;
 }

@@ -147,7 +147,7 @@ void stage_reach(struct shmconf_reader *reader, const char *before, const char *
         if (now && strcmp(now, text) == 0)
             return;
         if (now || before)
-            CHECK_STRING(before, now);
+            CHECK_STRING(before ? before : "(nothing)", now);
         CHECK(clock_monotonic_ns() < end);
         poll(NULL, 0, 1);
     }

@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void request(int what, pid_t process, void *address, void *data)
+/* ptrace takes addresses and numbers alike. */
+static void request(enum __ptrace_request what, pid_t process, uintptr_t address, uintptr_t data)
 {
     if (ptrace(what, process, address, data) < 0 && errno != ESRCH) {
         fprintf(stderr, "trace: ptrace %d: %s\n", what, strerror(errno));
@@ -22,7 +23,7 @@ static void request(int what, pid_t process, void *address, void *data)
 #ifdef __x86_64__
 static void set(pid_t process, size_t offset, unsigned long long value)
 {
-    request(PTRACE_POKEUSER, process, (void *)offset, (void *)value);
+    request(PTRACE_POKEUSER, process, offset, value);
 }
 
 /* The kernel does nothing for a call of this number. */
@@ -122,7 +123,7 @@ static void begin(struct trace *trace, pid_t process, const struct __ptrace_sysc
 void trace_stop(struct trace *trace, pid_t process)
 {
     struct __ptrace_syscall_info info = {0};
-    request(PTRACE_GET_SYSCALL_INFO, process, (void *)sizeof info, &info);
+    request(PTRACE_GET_SYSCALL_INFO, process, sizeof info, (uintptr_t)&info);
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
         begin(trace, process, &info);
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && trace->pending) {

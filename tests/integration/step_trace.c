@@ -30,7 +30,7 @@ static void wait_for_stop(const struct step_child *child, int number)
         step_fail("a traced process has status %x", (unsigned)status);
 }
 
-static void resume(const struct step_child *child, int request)
+static void resume(const struct step_child *child, enum __ptrace_request request)
 {
     if (ptrace(request, child->pid, NULL, NULL) != 0)
         step_fail("ptrace: %s", strerror(errno));

@@ -140,7 +140,7 @@ static void read_request(char *line)
         if (!field)
             fail("a request has too few fields");
         bool is_none = strcmp(field, "-") == 0;
-        if (is_none && is_required(i))
+        if (is_none && is_required((enum field)i))
             fail("a request lacks what every request has");
         size = is_none ? 0 : decode(field);
         fields[i] = is_none ? NULL : field;
