@@ -161,6 +161,17 @@ static void complete_words(const struct usage *usage)
         printf(" %s", (*row)->name);
 }
 
+/* All branches, the end of the `case`, and the beginning of what every command has. */
+static void complete_cases(const struct usage *usage)
+{
+    complete_commands(usage);
+    fputs("    \"\" | help) options=\"", stdout);
+    complete_words(usage);
+    complete_options(usage->alone);
+    fputs("\" ;;\n    esac\n    options+=\"", stdout);
+    complete_options(usage->common);
+}
+
 void usage_bash_completion(const struct usage *usage)
 {
     puts("# SPDX-License-Identifier: Apache-2.0\n"
@@ -178,12 +189,7 @@ void usage_bash_completion(const struct usage *usage)
          "        [[ ${words[i]} == -* ]] || { command=${words[i]}; break; }\n"
          "    done\n"
          "    case $command in");
-    complete_commands(usage);
-    fputs("    \"\" | help) options=\"", stdout);
-    complete_words(usage);
-    complete_options(usage->alone);
-    fputs("\" ;;\n    esac\n    options+=\"", stdout);
-    complete_options(usage->common);
+    complete_cases(usage);
     puts("\"\n"
          "    local IFS=' '\n"
          "    if [[ $names && $word != -* ]]; then\n"
@@ -208,12 +214,7 @@ void usage_zsh_completion(const struct usage *usage)
          "        [[ ${words[i]} == -* ]] || { command=${words[i]}; break; }\n"
          "    done\n"
          "    case $command in");
-    complete_commands(usage);
-    fputs("    \"\" | help) options=\"", stdout);
-    complete_words(usage);
-    complete_options(usage->alone);
-    fputs("\" ;;\n    esac\n    options+=\"", stdout);
-    complete_options(usage->common);
+    complete_cases(usage);
     puts("\"\n"
          "    if [[ -n $names && ${words[CURRENT]} != -* ]]; then\n"
          "        compadd -- ${(f)\"$(shmcat ls --names 2>/dev/null)\"}\n"
