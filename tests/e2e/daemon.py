@@ -98,6 +98,11 @@ def url(name):
     return "/applications/{}/environments/{}/configurations/{}".format(*parts)
 
 
+def place(root, name):
+    """The directory of a configuration whose name needs no encoding."""
+    return Path(root).joinpath(*name.split(":"))
+
+
 def run(*arguments, env=None, wrapper=(), uid=None, public=False, timeout=TIMEOUT_S):
     """shmconfd with these arguments until it ends by itself: the CompletedProcess, in text."""
     command = [*map(str, wrapper), program("shmconfd", public or uid is not None),

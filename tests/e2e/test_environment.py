@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Full, read-only and unusual file systems, no /proc, no descriptors: real ones, for root.
 
-A full tmpfs and a full table of clients are in test_lifecycle.py, refused system calls in
+A full tmpfs and a full table of descriptors are in test_region_taken.py, refused system calls in
 test_settings.py; quotas and a file system without O_TMPFILE are made up by faults.region.
 """
 import contextlib
