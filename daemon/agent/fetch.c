@@ -120,8 +120,12 @@ void fetch_configuration(const struct fetch *fetch, struct http_exchange *exchan
                                    "local directory");
         break;
     case SOURCE_REFUSED:
-        http_respond_message(exchange, error.code == EINVAL ? 400 : 500, NULL, "%s%s%s",
-                             error.subject, error.subject[0] ? ": " : "", error.message);
+        http_respond_message(exchange,
+                             error.code == EINVAL  ? 400
+                             : error.code == EBUSY ? 503
+                                                   : 500,
+                             NULL, "%s%s%s", error.subject, error.subject[0] ? ": " : "",
+                             error.message);
         break;
     }
 }

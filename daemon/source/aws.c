@@ -17,6 +17,9 @@
 /* What sessions may promise, and the longest name. */
 enum { SESSION_INTERVAL_MIN_S = 15, SESSION_INTERVAL_MAX_S = 86400, IDENTIFIER_MAX = 128 };
 
+/* First fetches at a time that requests alone want: more would only wait for each other. */
+enum { FIRST_FETCHES_MAX = 256 };
+
 /* A timer that is later than this was not only kept waiting. */
 static const uint64_t late_max = 2 * NS_PER_S;
 
@@ -196,16 +199,41 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     }
 }
 
+/* Whether requests alone may begin another first fetch. */
+static bool may_fetch_first(const struct aws_source *source)
+{
+    unsigned running = 0;
+    for (const struct follow *follow = source->first; follow; follow = follow->next)
+        running += follow->call && follow_is_first(follow);
+    return running < FIRST_FETCHES_MAX;
+}
+
+/* What is asked for, added if nobody asked for it before. NULL: the error says why not. */
+static struct follow *find_or_add(struct aws_source *source, const struct shmconf_name *name,
+                                  bool is_patient, struct error *error)
+{
+    struct follow *follow = find(source, name);
+    bool begins = !follow || (!follow->call && follow_is_first(follow) &&
+                              schedule_is_due(&follow->schedule, clock_monotonic_ns()));
+    if (begins && !is_patient && !may_fetch_first(source)) {
+        error_set(
+            error, EBUSY, "",
+            "%d configurations are being fetched for the first time; ask again in a second, or "
+            "list in PREFETCH_LIST what is needed",
+            FIRST_FETCHES_MAX);
+        return NULL;
+    }
+    return follow ? follow : add(source, name, error);
+}
+
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,
                                struct source_waiter *waiter, struct error *error)
 {
     struct aws_source *source = aws_of(base);
     aws_source_look_for_thaw(source, 0);
-    struct follow *follow = find(source, name);
-    if (!follow && source->is_stopping)
-        return SOURCE_UNKNOWN;
-    if (!follow)
-        follow = add(source, name, error);
+    if (source->is_stopping)
+        return find(source, name) ? SOURCE_KNOWN : SOURCE_UNKNOWN;
+    struct follow *follow = find_or_add(source, name, waiter->is_patient, error);
     if (!follow)
         return SOURCE_REFUSED;
     bool has_version = configuration_version(follow->configuration) != NULL;

@@ -222,6 +222,12 @@ static void on_session(void *owner, const struct appconfig_result *result)
         fail(follow, &no_memory, NULL);
 }
 
+/* Names that nobody listed and that perhaps do not exist: they must not hold up the others. */
+bool follow_is_first(const struct follow *follow)
+{
+    return !follow->is_kept && !configuration_version(follow->configuration);
+}
+
 /* The next call: the one for the configuration, or that for the session which it needs. */
 static void step(struct follow *follow)
 {
@@ -230,8 +236,9 @@ static void step(struct follow *follow)
     if (follow->token)
         follow->call = appconfig_get_latest(source->data, follow->token, on_latest, follow, &error);
     else
-        follow->call = appconfig_start_session(
-            source->data, &follow->name, source->session_interval_s, on_session, follow, &error);
+        follow->call =
+            appconfig_start_session(source->data, &follow->name, source->session_interval_s,
+                                    !follow_is_first(follow), on_session, follow, &error);
     if (!follow->call)
         fail(follow, &error, NULL);
 }

@@ -45,6 +45,9 @@ struct aws_source {
 
 /* aws_follow.c: one configuration's check, from the call to what comes of it. */
 
+/* Is what is fetched now wanted by requests alone, and for the first time? */
+bool follow_is_first(const struct follow *follow);
+
 /* Begins the check if it is due and none runs; waiters are called when it has ended. */
 void follow_go(struct follow *follow);
 

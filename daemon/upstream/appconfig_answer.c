@@ -211,8 +211,8 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
     /* libcurl's texts may quote the peer's certificate. */
     char shown[320];
     const char *problem = raw->problem ? raw->problem : "no answer";
-    bool is_late = raw->result == TRANSFER_TIMED_OUT;
-    bool was_sent = raw->result != TRANSFER_REFUSED;
+    bool is_late = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_UNCONNECTED;
+    bool was_sent = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_BROKEN;
     json_escape(shown, sizeof shown, problem, strlen(problem));
     result->outcome = was_sent ? APPCONFIG_AMBIGUOUS : APPCONFIG_NOT_SENT;
     error_set(&result->error,

@@ -34,6 +34,7 @@ struct appconfig_call {
     char *body;  /* "" for GET */
     long skew_s; /* that it was signed with */
     bool is_second;
+    bool is_urgent;
     appconfig_done *done;
     void *owner;
 };
@@ -194,15 +195,16 @@ static int send_call(struct appconfig_call *call, struct error *error)
                                        .url = url,
                                        .headers = headers,
                                        .body = call->body,
-                                       .body_size = strlen(call->body)};
+                                       .body_size = strlen(call->body),
+                                       .is_urgent = call->is_urgent};
     call->transfer = transfer_start(data->transfers, &request, on_done, call);
     return call->transfer ? 0 : error_system(error, ENOMEM, "", "the request cannot be made");
 }
 
 /* Takes query and body over. */
 static struct appconfig_call *start(struct appconfig_data *data, enum appconfig_call_kind kind,
-                                    char *query, char *body, appconfig_done *done, void *owner,
-                                    struct error *error)
+                                    char *query, char *body, bool is_urgent, appconfig_done *done,
+                                    void *owner, struct error *error)
 {
     struct appconfig_call *call = calloc(1, sizeof *call);
     if (!call || !query || !body) {
@@ -212,8 +214,13 @@ static struct appconfig_call *start(struct appconfig_data *data, enum appconfig_
         error_system(error, ENOMEM, "", "the request cannot be made");
         return NULL;
     }
-    *call = (struct appconfig_call){
-        .data = data, .kind = kind, .query = query, .body = body, .done = done, .owner = owner};
+    *call = (struct appconfig_call){.data = data,
+                                    .kind = kind,
+                                    .query = query,
+                                    .body = body,
+                                    .is_urgent = is_urgent,
+                                    .done = done,
+                                    .owner = owner};
     if (send_call(call, error) == 0)
         return call;
     call_free(call);
@@ -222,7 +229,7 @@ static struct appconfig_call *start(struct appconfig_data *data, enum appconfig_
 
 struct appconfig_call *appconfig_start_session(struct appconfig_data *data,
                                                const struct shmconf_name *name, unsigned interval_s,
-                                               appconfig_done *done, void *owner,
+                                               bool is_urgent, appconfig_done *done, void *owner,
                                                struct error *error)
 {
     enum { ESCAPE_MAX = 6 };
@@ -235,7 +242,7 @@ struct appconfig_call *appconfig_start_session(struct appconfig_data *data,
         "{\"ApplicationIdentifier\":\"%s\",\"EnvironmentIdentifier\":\"%s\","
         "\"ConfigurationProfileIdentifier\":\"%s\",\"RequiredMinimumPollIntervalInSeconds\":%u}",
         parts[SHMCONF_APPLICATION], parts[SHMCONF_ENVIRONMENT], parts[SHMCONF_PROFILE], interval_s);
-    return start(data, APPCONFIG_START_SESSION, strdup(""), body, done, owner, error);
+    return start(data, APPCONFIG_START_SESSION, strdup(""), body, is_urgent, done, owner, error);
 }
 
 struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const char *token,
@@ -247,5 +254,5 @@ struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const c
         memcpy(query, key, sizeof key - 1);
         sigv4_escape(query + sizeof key - 1, token);
     }
-    return start(data, APPCONFIG_GET_LATEST, query, strdup(""), done, owner, error);
+    return start(data, APPCONFIG_GET_LATEST, query, strdup(""), true, done, owner, error);
 }

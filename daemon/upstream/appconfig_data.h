@@ -21,10 +21,14 @@ int appconfig_data_open(struct appconfig_data **data, struct transfers *transfer
                         struct error *error);
 void appconfig_data_close(struct appconfig_data *data);
 
-/* Both return NULL when the request cannot be made: no memory, no credentials. */
+/*
+ * Both return NULL when the request cannot be made: no memory, no credentials. Urgent is, as in
+ * struct transfer_request, every call with a token, since that means an answer for somebody, and of
+ * the sessions those that the caller says.
+ */
 struct appconfig_call *appconfig_start_session(struct appconfig_data *data,
                                                const struct shmconf_name *name, unsigned interval_s,
-                                               appconfig_done *done, void *owner,
+                                               bool is_urgent, appconfig_done *done, void *owner,
                                                struct error *error);
 struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const char *token,
                                             appconfig_done *done, void *owner, struct error *error);

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "upstream/transfers_internal.h"
 
-enum { HEADERS_MAX = 64 * 1024 };
+enum { HEADERS_MAX = 64 * 1024, URGENT_IN_ROW_MAX = 3 };
 
 struct bytes {
     char *data;
@@ -26,6 +26,7 @@ struct transfer {
     struct bytes body;
     bool is_too_long;
     bool is_running;
+    bool is_urgent;
     char problem[CURL_ERROR_SIZE];
     transfer_done *done;
     void *owner;
@@ -97,31 +98,36 @@ static void transfer_free(struct transfer *transfer)
     free(transfer);
 }
 
-/* Takes it out of a list; false if it is not in there. */
-static bool unlink_from(struct transfer **list, const struct transfer *transfer)
+/* Takes it out of the list that it is in. */
+static void unlink_from(struct transfer **list, const struct transfer *transfer)
 {
-    for (; *list; list = &(*list)->next)
-        if (*list == transfer) {
-            *list = transfer->next;
-            return true;
-        }
-    return false;
+    while (*list != transfer)
+        list = &(*list)->next;
+    *list = transfer->next;
 }
 
-/*
- * Did the request certainly not reach the service? Not when it was sent before: libcurl repeats it
- * on a new connection when a kept one ends without an answer, and only that may have been refused.
- */
-static bool is_refused(const struct transfer *transfer, CURLcode code)
+/* Failures before the request is sent, while nothing of it was. */
+static bool is_refusal(CURLcode code)
 {
-    long sent = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
-    if (sent > 0)
-        return false;
     return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
            code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
            code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
            code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+}
+
+/*
+ * What was sent before counts as well: libcurl repeats a request on a new connection when a kept
+ * one ends without an answer, and only the repetition may have been refused.
+ */
+static enum transfer_result result_of(const struct transfer *transfer, CURLcode code)
+{
+    long sent = 0;
+    if (code == CURLE_OK)
+        return TRANSFER_ANSWERED;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return sent > 0 ? TRANSFER_TIMED_OUT : TRANSFER_UNCONNECTED;
+    return sent == 0 && is_refusal(code) ? TRANSFER_REFUSED : TRANSFER_BROKEN;
 }
 
 static void finish(struct transfer *transfer, CURLcode code)
@@ -133,16 +139,13 @@ static void finish(struct transfer *transfer, CURLcode code)
     unlink_from(&transfers->running, transfer);
     transfers->running_count--;
     const char *problem = transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
-    struct transfer_answer answer = {
-        .result = code == CURLE_OK                   ? TRANSFER_ANSWERED
-                  : is_refused(transfer, code)       ? TRANSFER_REFUSED
-                  : code == CURLE_OPERATION_TIMEDOUT ? TRANSFER_TIMED_OUT
-                                                     : TRANSFER_BROKEN,
-        .problem = transfer->is_too_long ? "the answer is too long" : problem,
-        .status = (int)status,
-        .body = transfer->body.data ? transfer->body.data : "",
-        .body_size = transfer->body.size,
-        .transfer = transfer};
+    struct transfer_answer answer = {.result = result_of(transfer, code),
+                                     .problem =
+                                         transfer->is_too_long ? "the answer is too long" : problem,
+                                     .status = (int)status,
+                                     .body = transfer->body.data ? transfer->body.data : "",
+                                     .body_size = transfer->body.size,
+                                     .transfer = transfer};
     transfer->done(transfer->owner, &answer);
     transfer_free(transfer);
 }
@@ -237,14 +240,55 @@ static bool renew(struct transfers *transfers)
     return true;
 }
 
+static struct transfer_queue *queue_of(struct transfers *transfers, const struct transfer *transfer)
+{
+    return transfer->is_urgent ? &transfers->urgent : &transfers->usual;
+}
+
+static void enqueue(struct transfer_queue *queue, struct transfer *transfer)
+{
+    transfer->next = NULL;
+    if (queue->first)
+        queue->last->next = transfer;
+    else
+        queue->first = transfer;
+    queue->last = transfer;
+}
+
+/* The one that begins next, or NULL. */
+static struct transfer *dequeue(struct transfers *transfers)
+{
+    bool is_contested = transfers->urgent.first && transfers->usual.first;
+    bool is_urgent =
+        transfers->urgent.first && !(is_contested && transfers->urgent_in_row >= URGENT_IN_ROW_MAX);
+    struct transfer_queue *queue = is_urgent ? &transfers->urgent : &transfers->usual;
+    struct transfer *transfer = queue->first;
+    transfers->urgent_in_row = is_contested && is_urgent ? transfers->urgent_in_row + 1 : 0;
+    if (transfer)
+        queue->first = transfer->next;
+    return transfer;
+}
+
+/* Takes one that waits out of its queue. */
+static void leave_queue(struct transfer_queue *queue, const struct transfer *transfer)
+{
+    struct transfer *before = NULL;
+    for (struct transfer *at = queue->first; at != transfer; at = at->next)
+        before = at;
+    *(before ? &before->next : &queue->first) = transfer->next;
+    if (queue->last == transfer)
+        queue->last = before;
+}
+
 /* Only a timer's or a socket's turn does the work, so `done` is never called inside here. */
 static void start_waiting(struct transfers *transfers)
 {
     if (transfers->is_renewing && !renew(transfers))
         return;
-    while (transfers->waiting && transfers->running_count < transfers->options.connections_max) {
-        struct transfer *transfer = transfers->waiting;
-        transfers->waiting = transfer->next;
+    while (transfers->running_count < transfers->options.connections_max) {
+        struct transfer *transfer = dequeue(transfers);
+        if (!transfer)
+            return;
         transfer->next = transfers->running;
         transfers->running = transfer;
         transfers->running_count++;
@@ -269,10 +313,8 @@ struct transfer *transfer_start(struct transfers *transfers, const struct transf
         return NULL;
     }
     set_options(transfer, request);
-    struct transfer **last = &transfers->waiting;
-    while (*last)
-        last = &(*last)->next;
-    *last = transfer;
+    transfer->is_urgent = request->is_urgent;
+    enqueue(queue_of(transfers, transfer), transfer);
     start_waiting(transfers);
     return transfer;
 }
@@ -285,7 +327,7 @@ void transfer_cancel(struct transfer *transfer)
         unlink_from(&transfers->running, transfer);
         transfers->running_count--;
     } else {
-        unlink_from(&transfers->waiting, transfer);
+        leave_queue(queue_of(transfers, transfer), transfer);
     }
     transfer_free(transfer);
 }
@@ -298,10 +340,8 @@ void transfers_drop_idle(struct transfers *transfers)
 
 void transfers_stop(struct transfers *transfers, void (*closed)(void *context), void *context)
 {
-    for (struct transfer *transfer; (transfer = transfers->waiting);) {
-        transfers->waiting = transfer->next;
+    for (struct transfer *transfer; (transfer = dequeue(transfers));)
         transfer_free(transfer);
-    }
     for (struct transfer *transfer; (transfer = transfers->running);) {
         transfers->running = transfer->next;
         curl_multi_remove_handle(transfers->multi, transfer->easy);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP requests to a service: libcurl's multi interface on the event loop. At most so many run at a
- * time; the others wait in the order in which they were started.
+ * time. The others wait in two queues, the urgent ones and the rest, each in the order in which
+ * they were started; while something is in both, three of four that begin are urgent ones.
  */
 #ifndef SHMCONFD_TRANSFERS_H
 #define SHMCONFD_TRANSFERS_H
@@ -31,13 +32,15 @@ struct transfer_request {
     const char *const *headers; /* "Name: value", ended by NULL */
     const void *body;           /* for POST */
     size_t body_size;
+    bool is_urgent;
 };
 
 enum transfer_result {
-    TRANSFER_ANSWERED, /* there is a whole answer, of whatever status */
-    TRANSFER_REFUSED,  /* the request surely did not reach the service */
-    TRANSFER_BROKEN,   /* it may have: no answer, or a cut one */
-    TRANSFER_TIMED_OUT /* likewise */
+    TRANSFER_ANSWERED,    /* there is a whole answer, of whatever status */
+    TRANSFER_REFUSED,     /* the request surely did not reach the service */
+    TRANSFER_UNCONNECTED, /* nor did this one: there was no connection in time */
+    TRANSFER_BROKEN,      /* it may have: no answer, or a cut one */
+    TRANSFER_TIMED_OUT    /* likewise */
 };
 
 /* Valid during the call of `done` only. */

@@ -16,13 +16,21 @@ struct watched_socket {
     unsigned wanted; /* POLLIN, POLLOUT; 0: libcurl has removed it */
 };
 
+/* What waits for a connection; the first one goes first. Zeroed memory is an empty one. */
+struct transfer_queue {
+    struct transfer *first;
+    struct transfer *last;
+};
+
 struct transfers {
     struct loop *loop;
     struct transfers_options options;
     CURLM *multi;
     struct loop_timer timer;
     struct watched_socket *sockets;
-    struct transfer *waiting; /* the first to go */
+    struct transfer_queue urgent;
+    struct transfer_queue usual;
+    unsigned urgent_in_row; /* that began while something waited in the other queue */
     struct transfer *running;
     unsigned running_count;
     bool

@@ -138,7 +138,7 @@ static void run(const struct given *given, struct seen *seen)
     require(shmconf_name_parse(&name, "Shop:Prod:Users") == 0);
     require(appconfig_data_open(&data, transfers, &endpoint, &credentials, &error) == 0);
     require(given->kind == APPCONFIG_START_SESSION
-                ? appconfig_start_session(data, &name, 15, on_done, seen, &error) != NULL
+                ? appconfig_start_session(data, &name, 15, false, on_done, seen, &error) != NULL
                 : appconfig_get_latest(data, sent_token, on_done, seen, &error) != NULL);
     unsigned requests = 0;
     while (fake_curl_is_running()) {

@@ -175,6 +175,7 @@ static void a_broken_transfer_is_ambiguous_unless_it_was_never_sent(void)
         enum appconfig_outcome outcome;
         int code;
     } cases[] = {{TRANSFER_REFUSED, APPCONFIG_NOT_SENT, ECONNREFUSED},
+                 {TRANSFER_UNCONNECTED, APPCONFIG_NOT_SENT, ETIMEDOUT},
                  {TRANSFER_BROKEN, APPCONFIG_AMBIGUOUS, ECONNRESET},
                  {TRANSFER_TIMED_OUT, APPCONFIG_AMBIGUOUS, ETIMEDOUT}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
