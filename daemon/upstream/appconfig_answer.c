@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "upstream/redact.h"
 
 /* JSON comes in sessions and errors only, which are short; more is not looked into. */
 enum { JSON_MAX = 64 * 1024, TYPE_MAX = 64, INTERVAL_MAX = 86400 };
@@ -173,6 +174,14 @@ static enum appconfig_outcome by_type(const char *type, enum appconfig_outcome o
     return otherwise;
 }
 
+/* What an error shows of a text of the service's. */
+static void show(char *out, size_t out_size, const char *text, const struct appconfig_raw *raw)
+{
+    char kept[512];
+    redact(kept, sizeof kept, text, raw->secrets);
+    json_escape(out, out_size, kept, strlen(kept));
+}
+
 static void parse_failure(struct appconfig_result *result, const struct appconfig_raw *raw)
 {
     char type[TYPE_MAX];
@@ -198,9 +207,10 @@ static void parse_failure(struct appconfig_result *result, const struct appconfi
         code = EPROTO; /* between the service and us; whoever asks has no part in it */
     result->is_clock_error = result->outcome == APPCONFIG_DENIED && is_clock_error(type);
     if (result->outcome == APPCONFIG_NOT_FOUND && text_of(json, "ResourceType"))
-        snprintf(result->resource, sizeof result->resource, "%s", text_of(json, "ResourceType"));
-    json_escape(shown, sizeof shown, message, strlen(message));
-    json_escape(shown_type, sizeof shown_type, type, strlen(type));
+        redact(result->resource, sizeof result->resource, text_of(json, "ResourceType"),
+               raw->secrets);
+    show(shown, sizeof shown, message, raw);
+    show(shown_type, sizeof shown_type, type, raw);
     error_set(&result->error, code, "", "AppConfig answered %d%s%s%s%s", raw->status,
               type[0] ? " " : "", shown_type, message[0] ? ": " : "", shown);
     cJSON_Delete(json);
@@ -213,7 +223,7 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
     const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_UNCONNECTED;
     bool was_sent = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_BROKEN;
-    json_escape(shown, sizeof shown, problem, strlen(problem));
+    show(shown, sizeof shown, problem, raw);
     result->outcome = was_sent ? APPCONFIG_AMBIGUOUS : APPCONFIG_NOT_SENT;
     error_set(&result->error,
               is_late    ? ETIMEDOUT

@@ -53,6 +53,7 @@ struct appconfig_raw {
     size_t body_size;
     const char *(*header)(const void *context, const char *name);
     const void *context;
+    const char *const *secrets; /* that were sent: no text of the result shows them; see redact() */
 };
 
 /* Always fills in `result`, whatever the service has sent. */

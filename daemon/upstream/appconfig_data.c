@@ -30,9 +30,11 @@ struct appconfig_call {
     struct appconfig_data *data;
     enum appconfig_call_kind kind;
     struct transfer *transfer;
-    char *query; /* "" for a session */
-    char *body;  /* "" for GET */
-    long skew_s; /* that it was signed with */
+    char *query;         /* "" for a session */
+    char *body;          /* "" for GET */
+    char *token;         /* of the session; "" for a new one */
+    char *session_token; /* of the credentials; "": none */
+    long skew_s;         /* that it was signed with */
     bool is_second;
     bool is_urgent;
     appconfig_done *done;
@@ -67,6 +69,8 @@ static void call_free(struct appconfig_call *call)
 {
     free(call->query);
     free(call->body);
+    free(call->token);
+    free(call->session_token);
     free(call);
 }
 
@@ -123,8 +127,15 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     struct appconfig_call *call = owner;
     struct appconfig_result result;
     struct error ignored;
-    struct appconfig_raw raw = {answer->result,    answer->problem, answer->status,  answer->body,
-                                answer->body_size, find_header,     answer->transfer};
+    const char *secrets[] = {call->token, call->session_token, NULL};
+    struct appconfig_raw raw = {.result = answer->result,
+                                .problem = answer->problem,
+                                .status = answer->status,
+                                .body = answer->body,
+                                .body_size = answer->body_size,
+                                .header = find_header,
+                                .context = answer->transfer,
+                                .secrets = secrets};
     call->transfer = NULL;
     appconfig_parse(&result, call->kind, &raw);
     if (result.is_clock_error)
@@ -186,7 +197,9 @@ static int send_call(struct appconfig_call *call, struct error *error)
     date = make_text("X-Amz-Date: %s", signature.date);
     authorization = make_text("Authorization: %s", signature.authorization);
     token = make_text("X-Amz-Security-Token: %s", has_token ? credentials.session_token : "");
-    if (!url || !date || !authorization || !token)
+    free(call->session_token);
+    call->session_token = strdup(has_token ? credentials.session_token : "");
+    if (!url || !date || !authorization || !token || !call->session_token)
         return error_system(error, ENOMEM, "", "the request cannot be made");
     const char *headers[] = {date, authorization,
                              is_post ? "Content-Type: application/json" : "Accept: */*",
@@ -201,27 +214,21 @@ static int send_call(struct appconfig_call *call, struct error *error)
     return call->transfer ? 0 : error_system(error, ENOMEM, "", "the request cannot be made");
 }
 
-/* Takes query and body over. */
-static struct appconfig_call *start(struct appconfig_data *data, enum appconfig_call_kind kind,
-                                    char *query, char *body, bool is_urgent, appconfig_done *done,
-                                    void *owner, struct error *error)
+/* Takes the texts of what is given over. */
+static struct appconfig_call *start(const struct appconfig_call *given, struct error *error)
 {
-    struct appconfig_call *call = calloc(1, sizeof *call);
-    if (!call || !query || !body) {
-        free(query);
-        free(body);
-        free(call);
+    struct appconfig_call *call = malloc(sizeof *call);
+    if (!call) {
+        free(given->query);
+        free(given->body);
+        free(given->token);
         error_system(error, ENOMEM, "", "the request cannot be made");
         return NULL;
     }
-    *call = (struct appconfig_call){.data = data,
-                                    .kind = kind,
-                                    .query = query,
-                                    .body = body,
-                                    .is_urgent = is_urgent,
-                                    .done = done,
-                                    .owner = owner};
-    if (send_call(call, error) == 0)
+    *call = *given;
+    if (!call->query || !call->body || !call->token)
+        error_system(error, ENOMEM, "", "the request cannot be made");
+    else if (send_call(call, error) == 0)
         return call;
     call_free(call);
     return NULL;
@@ -242,7 +249,15 @@ struct appconfig_call *appconfig_start_session(struct appconfig_data *data,
         "{\"ApplicationIdentifier\":\"%s\",\"EnvironmentIdentifier\":\"%s\","
         "\"ConfigurationProfileIdentifier\":\"%s\",\"RequiredMinimumPollIntervalInSeconds\":%u}",
         parts[SHMCONF_APPLICATION], parts[SHMCONF_ENVIRONMENT], parts[SHMCONF_PROFILE], interval_s);
-    return start(data, APPCONFIG_START_SESSION, strdup(""), body, is_urgent, done, owner, error);
+    struct appconfig_call call = {.data = data,
+                                  .kind = APPCONFIG_START_SESSION,
+                                  .query = strdup(""),
+                                  .body = body,
+                                  .token = strdup(""),
+                                  .is_urgent = is_urgent,
+                                  .done = done,
+                                  .owner = owner};
+    return start(&call, error);
 }
 
 struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const char *token,
@@ -254,5 +269,13 @@ struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const c
         memcpy(query, key, sizeof key - 1);
         sigv4_escape(query + sizeof key - 1, token);
     }
-    return start(data, APPCONFIG_GET_LATEST, query, strdup(""), true, done, owner, error);
+    struct appconfig_call call = {.data = data,
+                                  .kind = APPCONFIG_GET_LATEST,
+                                  .query = query,
+                                  .body = strdup(""),
+                                  .token = strdup(token),
+                                  .is_urgent = true,
+                                  .done = done,
+                                  .owner = owner};
+    return start(&call, error);
 }

@@ -168,6 +168,42 @@ static void each_failure_has_its_meaning(void)
     CHECK(!result.is_clock_error);
 }
 
+static void what_was_sent_is_not_shown(void)
+{
+    static const char *const secrets[] = {"AQ+token/of=876characters", "", NULL};
+    static const struct {
+        const char *message;
+        const char *shown;
+    } cases[] = {
+        {"bad AQ+token/of=876characters!", "bad [hidden]!"},
+        {"configuration_token=AQ%2Btoken%2fof%3D876characters\\nhost",
+         "configuration_token=[hidden]\\nhost"},
+        {"AQ+token/of=876charactersAQ+token/of=876characters", "[hidden][hidden]"},
+        {"AQ+token/of=...", "[hidden]..."},
+        {"AQ+token/of...", "AQ+token/of..."}, /* one less than is hidden */
+        {"...f=876characters", "...[hidden]"},
+        {"AQ%2token/of=876characters%2", "AQ%2[hidden]%2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const struct answer none;
+        char body[256];
+        char wanted[256];
+        snprintf(body, sizeof body, "{\"Message\":\"%s\",\"ResourceType\":\"%s\"}",
+                 cases[i].message, i == 0 ? secrets[0] : "Deployment");
+        snprintf(wanted, sizeof wanted, "AppConfig answered 404: %s", cases[i].shown);
+        struct appconfig_raw raw = {.result = TRANSFER_ANSWERED,
+                                    .status = 404,
+                                    .body = body,
+                                    .body_size = strlen(body),
+                                    .header = find,
+                                    .context = &none,
+                                    .secrets = secrets};
+        appconfig_parse(&result, APPCONFIG_GET_LATEST, &raw);
+        CHECK_STRING(wanted, result.error.message);
+        CHECK_STRING(i == 0 ? "[hidden]" : "Deployment", result.resource);
+    }
+}
+
 static void a_broken_transfer_is_ambiguous_unless_it_was_never_sent(void)
 {
     static const struct {
@@ -194,6 +230,7 @@ int main(void)
     a_configuration_is_its_headers_and_bytes();
     a_strange_interval_counts_as_none();
     each_failure_has_its_meaning();
+    what_was_sent_is_not_shown();
     a_broken_transfer_is_ambiguous_unless_it_was_never_sent();
     return 0;
 }
