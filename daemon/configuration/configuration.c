@@ -229,6 +229,12 @@ void configuration_plan(struct configuration *configuration, uint32_t interval_s
     configuration->delay_ns = delay_ns;
 }
 
+void configuration_postpone(struct configuration *configuration)
+{
+    stamp(configuration, false);
+    store_status(configuration);
+}
+
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer)
 {

@@ -77,6 +77,9 @@ void configuration_unchanged(struct configuration *configuration);
 void configuration_plan(struct configuration *configuration, uint32_t interval_s,
                         uint64_t delay_ns);
 
+/* A check that was put off: neither good nor bad, only the times of it and of the next are new. */
+void configuration_postpone(struct configuration *configuration);
+
 /* A check that failed; `answer` NULL when no server answered. What there is stays. */
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer);

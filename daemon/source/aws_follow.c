@@ -174,6 +174,8 @@ static void too_early(struct follow *follow, const struct appconfig_result *resu
     log_subject(LOG_LEVEL_DEBUG, configuration_text(follow->configuration),
                 "the service says that it is too early to ask again");
     schedule_postpone(&follow->schedule, clock_monotonic_ns());
+    plan(follow);
+    configuration_postpone(follow->configuration);
     end_check(follow);
 }
 
