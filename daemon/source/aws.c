@@ -208,22 +208,19 @@ static bool may_fetch_first(const struct aws_source *source)
     return running < FIRST_FETCHES_MAX;
 }
 
-/* What is asked for, added if nobody asked for it before. NULL: the error says why not. */
-static struct follow *find_or_add(struct aws_source *source, const struct shmconf_name *name,
-                                  bool is_patient, struct error *error)
+/* Whether a request has to be refused, since it would begin one first fetch too many. */
+static bool is_too_many(const struct aws_source *source, const struct follow *follow,
+                        struct error *error)
 {
-    struct follow *follow = find(source, name);
     bool begins = !follow || (!follow->call && follow_is_first(follow) &&
                               schedule_is_due(&follow->schedule, clock_monotonic_ns()));
-    if (begins && !is_patient && !may_fetch_first(source)) {
-        error_set(
-            error, EBUSY, "",
-            "%d configurations are being fetched for the first time; ask again in a second, or "
-            "list in PREFETCH_LIST what is needed",
-            FIRST_FETCHES_MAX);
-        return NULL;
-    }
-    return follow ? follow : add(source, name, error);
+    if (!begins || may_fetch_first(source))
+        return false;
+    error_set(error, EBUSY, "",
+              "%d configurations are being fetched for the first time: ask again in a second, or "
+              "list in PREFETCH_LIST what is needed",
+              FIRST_FETCHES_MAX);
+    return true;
 }
 
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,
@@ -231,9 +228,13 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
 {
     struct aws_source *source = aws_of(base);
     aws_source_look_for_thaw(source, 0);
-    if (source->is_stopping)
-        return find(source, name) ? SOURCE_KNOWN : SOURCE_UNKNOWN;
-    struct follow *follow = find_or_add(source, name, waiter->is_patient, error);
+    struct follow *follow = find(source, name);
+    if (!follow && source->is_stopping)
+        return SOURCE_UNKNOWN;
+    if (!waiter->is_patient && is_too_many(source, follow, error))
+        return SOURCE_REFUSED;
+    if (!follow)
+        follow = add(source, name, error);
     if (!follow)
         return SOURCE_REFUSED;
     bool has_version = configuration_version(follow->configuration) != NULL;
