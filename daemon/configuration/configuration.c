@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "log/limit.h"
 #include "log/log.h"
 
 struct configuration {
@@ -29,6 +30,7 @@ struct configurations {
     void *tree; /* of search.h, by name */
     struct configuration *first;
     struct error root_error;
+    struct log_limit unlisted; /* lines about failures of names that nobody listed */
 };
 
 int configuration_compare_names(const void *a, const void *b)
@@ -48,6 +50,7 @@ int configurations_open(struct configurations **out, struct region *region, size
         return error_system(error, ENOMEM, "", "cannot keep configurations");
     set->region = region;
     set->limit = limit;
+    set->unlisted.what = "configurations that nobody listed failed";
     *out = set;
     return 0;
 }
@@ -56,6 +59,7 @@ void configurations_close(struct configurations *set)
 {
     if (!set)
         return;
+    log_limit_tell(&set->unlisted, UINT64_MAX);
     while (set->first) {
         struct configuration *configuration = set->first;
         set->first = configuration->next;
@@ -145,6 +149,7 @@ static void log_once(struct error *last, const struct error *error)
 void configurations_check_root(struct configurations *set)
 {
     struct error error = {0};
+    log_limit_tell(&set->unlisted, clock_monotonic_ns());
     int rc = region_check_root(set->region, &error);
     if (rc < 0) {
         log_once(&set->root_error, &error);
@@ -235,8 +240,9 @@ void configuration_postpone(struct configuration *configuration)
     store_status(configuration);
 }
 
-void configuration_fail(struct configuration *configuration, const struct error *reason,
-                        const struct configuration_answer *answer)
+/* `limit` NULL: whatever is news is logged. */
+static void fail(struct configuration *configuration, const struct error *reason,
+                 const struct configuration_answer *answer, struct log_limit *limit)
 {
     stamp(configuration, false);
     configuration->status.failures++;
@@ -245,11 +251,24 @@ void configuration_fail(struct configuration *configuration, const struct error 
     configuration->status.http_status = configuration->answer.status;
     configuration->state =
         region_entry_version(configuration->entry) ? CONFIGURATION_STALE : CONFIGURATION_FAILED;
-    if (is_news(&configuration->error, reason))
+    if (is_news(&configuration->error, reason) &&
+        (!limit || log_limit_allows(limit, reason->subject, clock_monotonic_ns())))
         log_subject(LOG_LEVEL_ERROR, reason->subject, "%s%s", reason->message,
                     configuration->state == CONFIGURATION_STALE ? "; the last version stays" : "");
     configuration->error = *reason;
     store_status(configuration);
+}
+
+void configuration_fail(struct configuration *configuration, const struct error *reason,
+                        const struct configuration_answer *answer)
+{
+    fail(configuration, reason, answer, NULL);
+}
+
+void configuration_fail_unlisted(struct configuration *configuration, const struct error *reason,
+                                 const struct configuration_answer *answer)
+{
+    fail(configuration, reason, answer, &configuration->set->unlisted);
 }
 
 enum configuration_state configuration_state(const struct configuration *configuration)

@@ -84,6 +84,13 @@ void configuration_postpone(struct configuration *configuration);
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer);
 
+/*
+ * The same for a name that has no version and that nobody listed. Anybody can make up any number of
+ * them, so the log tells of a few and counts the others.
+ */
+void configuration_fail_unlisted(struct configuration *configuration, const struct error *reason,
+                                 const struct configuration_answer *answer);
+
 enum configuration_state configuration_state(const struct configuration *configuration);
 
 /* The last good version, or NULL; borrowed until the next call for this configuration. */

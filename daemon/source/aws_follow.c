@@ -95,6 +95,12 @@ static void end_check(struct follow *follow)
     source_waiters_wake(&follow->waiters);
 }
 
+/* Names that nobody listed and that perhaps do not exist: they must not hold up the others. */
+bool follow_is_first(const struct follow *follow)
+{
+    return !follow->is_kept && !configuration_version(follow->configuration);
+}
+
 /* `result` NULL: no call could be made. */
 static void fail(struct follow *follow, const struct error *reason,
                  const struct appconfig_result *result)
@@ -109,7 +115,10 @@ static void fail(struct follow *follow, const struct error *reason,
                                        result->outcome != APPCONFIG_DENIED);
     schedule_fail(&follow->schedule, clock_monotonic_ns());
     plan(follow);
-    configuration_fail(follow->configuration, &error, &answer);
+    if (follow_is_first(follow))
+        configuration_fail_unlisted(follow->configuration, &error, &answer);
+    else
+        configuration_fail(follow->configuration, &error, &answer);
     end_check(follow);
 }
 
@@ -222,12 +231,6 @@ static void on_session(void *owner, const struct appconfig_result *result)
         step(follow);
     else
         fail(follow, &no_memory, NULL);
-}
-
-/* Names that nobody listed and that perhaps do not exist: they must not hold up the others. */
-bool follow_is_first(const struct follow *follow)
-{
-    return !follow->is_kept && !configuration_version(follow->configuration);
 }
 
 /* The next call: the one for the configuration, or that for the session which it needs. */
