@@ -19,7 +19,10 @@ struct outcome {
     size_t size;
     char text[64];
     char header[32];
+    char sign; /* in the order of ends; '\0': not wanted */
 };
+
+static char order[32];
 
 static unsigned pending; /* the loop stops when it is 0 */
 
@@ -35,21 +38,29 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     snprintf(outcome->header, sizeof outcome->header, "%s", header ? header : "");
     if (answer->result != TRANSFER_ANSWERED)
         CHECK(answer->problem && answer->problem[0]);
+    strncat(order, &outcome->sign, outcome->sign != '\0');
     if (--pending == 0)
         loop_stop(loop);
 }
 
-static struct transfer *start_at(const char *base, const char *path, struct outcome *outcome)
+static struct transfer *start_as(char sign, const char *base, const char *path,
+                                 struct outcome *outcome)
 {
     char whole[128];
     const char *headers[] = {"X-One: 1", NULL};
     snprintf(whole, sizeof whole, "%s%s", base, path);
-    struct transfer_request request = {.method = "GET", .url = whole, .headers = headers};
-    *outcome = (struct outcome){0};
+    struct transfer_request request = {
+        .method = "GET", .url = whole, .headers = headers, .is_urgent = sign == 'u'};
+    *outcome = (struct outcome){.sign = sign};
     pending++;
     struct transfer *transfer = transfer_start(transfers, &request, on_done, outcome);
     CHECK(transfer && outcome->calls == 0);
     return transfer;
+}
+
+static struct transfer *start_at(const char *base, const char *path, struct outcome *outcome)
+{
+    return start_as('\0', base, path, outcome);
 }
 
 static struct transfer *start(const char *path, struct outcome *outcome)
@@ -115,6 +126,42 @@ static void nobody_there_is_told_from_a_broken_answer(void)
     start_at("file:///etc/hostname", "", &outcome);
     run();
     CHECK_INT(TRANSFER_REFUSED, outcome.result);
+}
+
+static void wait_in_queues(const char *signs)
+{
+    struct outcome outcomes[16];
+    order[0] = '\0';
+    for (size_t i = 0; signs[i]; i++)
+        start_as(signs[i], url, "/hello", &outcomes[i]);
+    run();
+}
+
+/* With one connection, the order in which they end is that in which they began. */
+static void urgent_ones_go_first_but_not_always(void)
+{
+    struct transfers *several = transfers;
+    struct transfers_options options = {
+        .connections_max = 1, .timeout_ns = 10 * NS_PER_S, .idle_max_s = 60, .body_max = BODY_MAX};
+    struct error error;
+    CHECK_INT(0, transfers_open(&transfers, loop, &options, &error));
+    wait_in_queues("-----uuuuuuuuu");
+    CHECK_STRING("-uuu-uuu-uuu--", order);
+    wait_in_queues("uuuuu-----"); /* the first one found nobody waiting */
+    CHECK_STRING("uuuu-u----", order);
+    struct outcome outcomes[4];
+    order[0] = '\0';
+    start_as('-', url, "/hello", &outcomes[0]);
+    start_as('u', url, "/hello", &outcomes[1]);
+    struct transfer *last = start_as('u', url, "/hello", &outcomes[2]);
+    transfer_cancel(last);
+    pending--;
+    start_as('u', url, "/hello", &outcomes[3]);
+    run();
+    CHECK_STRING("-uu", order);
+    CHECK_INT(0, outcomes[2].calls);
+    transfers_close(transfers);
+    transfers = several;
 }
 
 static void a_cancelled_one_is_not_heard_of(void)
@@ -185,6 +232,7 @@ static void tests(enum loop_backend backend)
     what_is_posted_arrives();
     a_late_answer_times_out();
     nobody_there_is_told_from_a_broken_answer();
+    urgent_ones_go_first_but_not_always();
     a_cancelled_one_is_not_heard_of();
     idle_connections_are_dropped();
     everything_can_be_stopped_at_once();
