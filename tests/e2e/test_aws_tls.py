@@ -10,6 +10,7 @@ pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
 from daemon import run, url  # noqa: E402
 from fake_daemon import NAME, make_aws, message  # noqa: E402
+from test_aws_tokens import keep_session  # noqa: E402
 
 ONE = '{"limit": 1}'
 
@@ -90,6 +91,10 @@ def test_a_bundle_that_is_missing_is_named(right, tmp_path):
                  timeout=5)
     assert result.returncode == 3, result
     assert "AWS_CA_BUNDLE" in result.stderr and "missing.pem" in result.stderr
+
+
+def test_a_handshake_that_nobody_answers_keeps_the_session(right, certificates):
+    keep_session(right, accepts=True, AWS_CA_BUNDLE=certificates / "ca.pem")
 
 
 def test_a_plain_server_where_tls_is_expected_is_a_failure(tmp_path, backend):

@@ -10,8 +10,10 @@
 The fixture `aws` asserts at its end that no rule of the service was broken.
 """
 import concurrent.futures
+import contextlib
 import http.client
 import json
+import socket
 
 import pytest
 
@@ -77,6 +79,21 @@ def get_all(daemon, names, threads=50, timeout=20):
     shares = [names[i::threads] for i in range(min(threads, len(names)))]
     with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:
         return [response for share in pool.map(get_some, shares) for response in share]
+
+
+@contextlib.contextmanager
+def deaf(fake, accepts):
+    """Nobody answers at the fake's address: not even the connection is made, or that alone is."""
+    fake.down()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(fake.server.bound(fake.port)))
+        listener.listen(64 if accepts else 0)
+        for _ in range(0 if accepts else 4):  # more than fit: what comes then is not looked at
+            client = stack.enter_context(contextlib.closing(socket.socket()))
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", fake.port))
+        yield
+    fake.up()
 
 
 def message(response):
