@@ -18,7 +18,7 @@ struct outcome {
     int status;
     size_t size;
     char text[64];
-    char header[32];
+    char header[31];
     char sign; /* in the order of ends; '\0': not wanted */
 };
 
@@ -38,7 +38,7 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     snprintf(outcome->header, sizeof outcome->header, "%s", header ? header : "");
     if (answer->result != TRANSFER_ANSWERED)
         CHECK(answer->problem && answer->problem[0]);
-    strncat(order, &outcome->sign, outcome->sign != '\0');
+    order[strlen(order)] = outcome->sign;
     if (--pending == 0)
         loop_stop(loop);
 }
@@ -131,7 +131,7 @@ static void nobody_there_is_told_from_a_broken_answer(void)
 static void wait_in_queues(const char *signs)
 {
     struct outcome outcomes[16];
-    order[0] = '\0';
+    memset(order, 0, sizeof order);
     for (size_t i = 0; signs[i]; i++)
         start_as(signs[i], url, "/hello", &outcomes[i]);
     run();
@@ -150,7 +150,7 @@ static void urgent_ones_go_first_but_not_always(void)
     wait_in_queues("uuuuu-----"); /* the first one found nobody waiting */
     CHECK_STRING("uuuu-u----", order);
     struct outcome outcomes[4];
-    order[0] = '\0';
+    memset(order, 0, sizeof order);
     start_as('-', url, "/hello", &outcomes[0]);
     start_as('u', url, "/hello", &outcomes[1]);
     struct transfer *last = start_as('u', url, "/hello", &outcomes[2]);
