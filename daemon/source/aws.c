@@ -196,12 +196,31 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     }
 }
 
+/* How late the timer is: a request may be seen before it, in the turn after a thaw. */
+static uint64_t timer_lateness(const struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    return follow && follow->timer.position && now > follow->armed_ns ? now - follow->armed_ns : 0;
+}
+
+/*
+ * By when the check began, if it runs: one that began in time keeps nobody waiting, however slow
+ * the service is. A check that runs for longer than a session and a poll may was held up.
+ */
+static bool is_overdue(const struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    uint64_t longest = 2 * follow->source->request_timeout_ns + NS_PER_S;
+    bool is_held_up = !follow->call || now - follow->started_ns > longest;
+    return schedule_is_overdue(&follow->schedule, is_held_up ? now : follow->started_ns);
+}
+
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,
                                struct source_waiter *waiter, struct error *error)
 {
     struct aws_source *source = aws_of(base);
-    aws_source_look_for_thaw(source, 0);
     struct follow *follow = find(source, name);
+    aws_source_look_for_thaw(source, timer_lateness(follow));
     if (!follow && source->is_stopping)
         return SOURCE_UNKNOWN;
     if (!follow)
@@ -209,9 +228,9 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
     if (!follow)
         return SOURCE_REFUSED;
     bool has_version = configuration_version(follow->configuration) != NULL;
-    bool is_overdue = schedule_is_overdue(&follow->schedule, clock_monotonic_ns());
+    bool was_overdue = is_overdue(follow);
     follow_go(follow);
-    if (!follow->call || (has_version && !is_overdue && !waiter->is_patient))
+    if (!follow->call || (has_version && !was_overdue && !waiter->is_patient))
         return SOURCE_KNOWN;
     source_waiter_add(&follow->waiters, waiter);
     return has_version ? SOURCE_OVERDUE : SOURCE_FETCHING;
@@ -278,6 +297,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->loop = loop;
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
+    source->request_timeout_ns = options->request_timeout_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);
     int rc = transfers_open(&source->transfers, loop, &transfers, error);
     if (!rc)

@@ -35,6 +35,7 @@ struct aws_source {
     struct transfers *transfers;
     struct appconfig_data *data;
     uint64_t poll_interval_ns;
+    uint64_t request_timeout_ns;
     unsigned session_interval_s; /* what sessions promise */
     struct thaw thaw;
     uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
