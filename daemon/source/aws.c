@@ -182,6 +182,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
                                      : "the process was stopped",
              (double)(missed_ns > late_ns ? missed_ns : late_ns) / (double)NS_PER_S);
     for (struct follow *follow = source->first; follow; follow = follow->next) {
+        follow->was_running = follow->call != NULL;
         follow_interrupt(follow);
         if (kind != THAW_NONE)
             elapse(follow, kind, missed_ns, now.monotonic);
@@ -189,7 +190,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     transfers_drop_idle(source->transfers);
     /* Each once: what was missed meanwhile is not made up for. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (follow->waiters || follow->timer.position)
+        if (follow->was_running || follow->timer.position)
             follow_go(follow);
         if (!follow->call)
             follow_arm(follow);

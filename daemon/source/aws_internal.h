@@ -24,6 +24,7 @@ struct follow {
     bool is_kept;                /* named by the prefetch list */
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
+    bool was_running;            /* a check, when a thaw was noticed */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;
 };

@@ -82,3 +82,25 @@ def test_nobody_waits_for_what_began_in_time(aws, fault):
         assert daemon.get(url(NAME), timeout=20).text == ONE
         assert not stalled.released
         stalled.release()
+
+
+def test_a_first_fetch_whose_client_is_gone_goes_on_after_a_thaw(aws):
+    other = "Shop:Prod:Other"
+    aws.fake.put(NAME, ONE)
+    aws.fake.put(other, ONE)
+    with aws.quick(SHMCONF_PREFETCH_LIST=other, SHMCONF_REQUEST_TIMEOUT="60s") as daemon, \
+            Reader(daemon.root, NAME) as reader, Reader(daemon.root, other) as other_reader:
+        daemon.wait_body(other, ONE)
+        stalled = aws.fake.fault(name=NAME, operation="get", stall="request")
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
+            client.sendall(f"GET {url(NAME)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            wait_until(lambda: stalled.hits)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""  # the daemon has noticed
+        stop_until_late(daemon, other_reader, 3)
+        daemon.send(signal.SIGCONT)
+        daemon.wait_log("the process was stopped")
+        assert reader("wait", 20000)["rc"] == 0
+        assert reader("enter")["text"] == ONE
+        calls = aws.fake.calls(NAME)
+        assert calls.starts == 2 and not stalled.released
