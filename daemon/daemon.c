@@ -37,9 +37,11 @@ static void begin_end(struct daemon *daemon, const char *signal_name)
 {
     log_info("%s: ending; the region stays", signal_name);
     daemon->is_ending = true;
+    daemon->routes.fetch.is_ending = true;
     daemon->parts_running = 3;
-    source_stop(daemon->parts.source, part_ended, daemon);
+    /* First, so that the answers which the source wakes say that their connection ends. */
     http_server_drain(daemon->server, loop_now(daemon->parts.loop) + drain_ns, part_ended, daemon);
+    source_stop(daemon->parts.source, part_ended, daemon);
     loop_cancel(daemon->parts.loop, &daemon->signals);
 }
 

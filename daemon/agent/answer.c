@@ -225,6 +225,12 @@ void answer_not_found(struct http_exchange *exchange, const char *message)
     answer_error(exchange, 404, message, "Configuration");
 }
 
+void answer_ending(struct http_exchange *exchange)
+{
+    http_respond_message(exchange, 503, NULL,
+                         "The daemon is shutting down, and has not fetched this configuration yet");
+}
+
 /* What a client is told when the service refused or was not reached; 500: it is our own trouble. */
 static int status_of(const struct error *error, const struct configuration_answer *answer)
 {

@@ -223,7 +223,7 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
     struct follow *follow = find(source, name);
     aws_source_look_for_thaw(source, timer_lateness(follow));
     if (!follow && source->is_stopping)
-        return SOURCE_UNKNOWN;
+        return SOURCE_KNOWN;
     if (!follow)
         follow = add(source, name, error);
     if (!follow)
