@@ -147,7 +147,7 @@ static void answer_missing(struct http_exchange *exchange, const struct flags *f
 {
     char *body;
     size_t size;
-    char name[6 * 256];
+    char name[6 * HTTP_LINE_MAX + 1]; /* every byte as \uXXXX */
     const char *separator = "";
     FILE *out = open_memstream(&body, &size);
     if (!out) {
