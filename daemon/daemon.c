@@ -102,7 +102,7 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     if (status == EXIT_STATUS_OK)
         status = open_server(daemon, error);
     if (status == EXIT_STATUS_OK)
-        status = parts_open_source(parts, settings->prefetch_list, error);
+        status = parts_open_source(parts, settings->prefetch_list, true, error);
     if (status != EXIT_STATUS_OK)
         return status;
     daemon->routes.fetch = (struct fetch){.loop = parts->loop,

@@ -25,7 +25,7 @@ static struct aws_source *aws_of(struct source *source)
     return (struct aws_source *)source;
 }
 
-static struct follow *find(struct aws_source *source, const struct shmconf_name *name)
+struct follow *aws_source_find(struct aws_source *source, const struct shmconf_name *name)
 {
     struct follow **found = tfind(name, &source->tree, configuration_compare_names);
     return found ? *found : NULL;
@@ -42,19 +42,36 @@ static void follow_free(struct follow *follow)
 }
 
 /*
- * Makes room for a new name: of those that never had a version and are not being fetched, the one
- * that failed first goes. The list begins with the newest.
+ * Whose place a new name may take: of those that never had a version and are not being fetched, the
+ * one that failed first; else, of those that a predecessor left and nobody asked for, the one that
+ * was checked first. The list begins with the newest.
  */
+static struct follow **find_victim(struct aws_source *source)
+{
+    struct follow **failed = NULL;
+    struct follow **left = NULL;
+    for (struct follow **at = &source->first; *at; at = &(*at)->next) {
+        struct follow *follow = *at;
+        if (follow->is_kept || follow->call || follow->waiters)
+            continue;
+        if (!configuration_version(follow->configuration))
+            failed = at;
+        else if (follow->is_left && !left)
+            left = at;
+    }
+    return failed ? failed : left;
+}
+
 static void evict(struct aws_source *source)
 {
-    struct follow **victim = NULL;
-    for (struct follow **at = &source->first; *at; at = &(*at)->next)
-        if (!(*at)->is_kept && !(*at)->call && !(*at)->waiters &&
-            !configuration_version((*at)->configuration))
-            victim = at;
+    struct follow **victim = find_victim(source);
     if (!victim)
         return;
     struct follow *follow = *victim;
+    if (follow->is_left)
+        log_subject(LOG_LEVEL_WARN, configuration_text(follow->configuration),
+                    "is followed no longer: nobody has asked for it since the start, and there are "
+                    "SHMCONF_MAX_CONFIGURATIONS others");
     *victim = follow->next;
     configurations_remove(source->configurations, follow->configuration);
     follow_free(follow);
@@ -93,9 +110,8 @@ static int check_name(const struct shmconf_name *name, struct error *error)
     return 0;
 }
 
-/* NULL: the error says why. */
-static struct follow *add(struct aws_source *source, const struct shmconf_name *name,
-                          struct error *error)
+struct follow *aws_source_add(struct aws_source *source, const struct shmconf_name *name,
+                              struct error *error)
 {
     uint32_t interval_s = (uint32_t)((source->poll_interval_ns + NS_PER_S - 1) / NS_PER_S);
     struct configuration *configuration;
@@ -131,9 +147,9 @@ static void prefetch_one(struct aws_source *source, const char *text)
         log_subject(LOG_LEVEL_ERROR, text, "is no name of a configuration; not prefetched");
         return;
     }
-    struct follow *follow = find(source, &name);
+    struct follow *follow = aws_source_find(source, &name);
     if (!follow)
-        follow = add(source, &name, &error);
+        follow = aws_source_add(source, &name, &error);
     if (!follow) {
         log_error_object(LOG_LEVEL_ERROR, &error);
         return;
@@ -220,14 +236,15 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
                                struct source_waiter *waiter, struct error *error)
 {
     struct aws_source *source = aws_of(base);
-    struct follow *follow = find(source, name);
+    struct follow *follow = aws_source_find(source, name);
     aws_source_look_for_thaw(source, timer_lateness(follow));
     if (!follow && source->is_stopping)
         return SOURCE_KNOWN;
     if (!follow)
-        follow = add(source, name, error);
+        follow = aws_source_add(source, name, error);
     if (!follow)
         return SOURCE_REFUSED;
+    follow->is_left = false;
     bool has_version = configuration_version(follow->configuration) != NULL;
     bool was_overdue = is_overdue(follow);
     follow_go(follow);
@@ -309,6 +326,8 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
         aws_source_look_for_thaw(source, 0);
         rc = prefetch(source, options->prefetch_list, error);
     }
+    if (!rc && options->recovered)
+        aws_source_resume(source, options->recovered);
     if (rc) {
         close_source(&source->base);
         return rc;
