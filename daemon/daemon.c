@@ -37,9 +37,11 @@ static void begin_end(struct daemon *daemon, const char *signal_name)
 {
     log_info("%s: ending; the region stays", signal_name);
     daemon->is_ending = true;
+    daemon->routes.fetch.is_ending = true;
     daemon->parts_running = 3;
-    source_stop(daemon->parts.source, part_ended, daemon);
+    /* First, so that the answers which the source wakes say that their connection ends. */
     http_server_drain(daemon->server, loop_now(daemon->parts.loop) + drain_ns, part_ended, daemon);
+    source_stop(daemon->parts.source, part_ended, daemon);
     loop_cancel(daemon->parts.loop, &daemon->signals);
 }
 
@@ -100,7 +102,7 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     if (status == EXIT_STATUS_OK)
         status = open_server(daemon, error);
     if (status == EXIT_STATUS_OK)
-        status = parts_open_source(parts, settings->prefetch_list, error);
+        status = parts_open_source(parts, settings->prefetch_list, true, error);
     if (status != EXIT_STATUS_OK)
         return status;
     daemon->routes.fetch = (struct fetch){.loop = parts->loop,

@@ -127,7 +127,7 @@ enum exit_status once_run(const struct settings *settings)
     struct error error = {0};
     enum exit_status status = parts_open(&once.parts, settings, &error);
     if (status == EXIT_STATUS_OK)
-        status = parts_open_source(&once.parts, NULL, &error);
+        status = parts_open_source(&once.parts, NULL, false, &error);
     if (status == EXIT_STATUS_OK)
         status = run(&once, settings, &error);
     if (status != EXIT_STATUS_OK)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -28,7 +29,7 @@ static enum exit_status open_region(struct parts *parts, struct error *error)
                                      .group = settings->group};
     if (region_open(&parts->region, &options, error) != 0)
         return EXIT_STATUS_REGION;
-    unsigned found = region_recover(parts->region);
+    unsigned found = region_recover_each(parts->region, recovered_add, &parts->recovered);
     log_info("region %s: %u configurations from before", settings->dir, found);
     if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
                             error) != 0)
@@ -65,7 +66,22 @@ static int prepare_aws(const struct settings *settings, struct endpoint *endpoin
     return rc;
 }
 
-static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
+/*
+ * What a local directory or another service left is not followed as this source's: the names need
+ * not mean the same there.
+ */
+static void set_source(struct parts *parts, const char *source)
+{
+    uint64_t since_ns = UINT64_MAX;
+    int rc = region_set_source(parts->region, source, &since_ns);
+    if (rc)
+        log_warn("region %s: cannot note its source (%s): it will not be followed on after a "
+                 "restart",
+                 parts->settings->dir, strerror(-rc));
+    recovered_select(&parts->recovered, since_ns, clock_realtime_ns());
+}
+
+static enum exit_status open_aws(struct parts *parts, const char *prefetch_list, bool goes_on,
                                  struct error *error)
 {
     const struct settings *settings = parts->settings;
@@ -73,6 +89,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
     const char *ca_bundle;
     if (prepare_aws(settings, &endpoint, &parts->credentials, &ca_bundle, error) != 0)
         return EXIT_STATUS_SETTINGS;
+    set_source(parts, endpoint.base);
     struct aws_source_options options = {.endpoint = &endpoint,
                                          .credentials = parts->credentials,
                                          .poll_interval_ns = settings->poll_interval_ns,
@@ -81,22 +98,28 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                          .idle_max_s =
                                              settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
                                          .ca_bundle = ca_bundle,
-                                         .prefetch_list = prefetch_list};
-    return aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error)
-               ? EXIT_STATUS_FAILURE
+                                         .prefetch_list = prefetch_list,
+                                         .recovered = goes_on ? &parts->recovered : NULL};
+    int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);
+    recovered_free(&parts->recovered);
+    return rc ? EXIT_STATUS_FAILURE : EXIT_STATUS_OK;
+}
+
+static enum exit_status open_directory(struct parts *parts, const char *path, struct error *error)
+{
+    set_source(parts, "directory");
+    recovered_free(&parts->recovered);
+    return directory_source_open(&parts->source, parts->loop, parts->configurations, path, error)
+               ? EXIT_STATUS_SETTINGS
                : EXIT_STATUS_OK;
 }
 
-enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list,
+enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list, bool goes_on,
                                    struct error *error)
 {
     const char *directory = parts->settings->local_development_directory;
-    if (!directory)
-        return open_aws(parts, prefetch_list, error);
-    return directory_source_open(&parts->source, parts->loop, parts->configurations, directory,
-                                 error)
-               ? EXIT_STATUS_SETTINGS
-               : EXIT_STATUS_OK;
+    return directory ? open_directory(parts, directory, error)
+                     : open_aws(parts, prefetch_list, goes_on, error);
 }
 
 enum exit_status parts_check_source(const struct settings *settings, struct error *error)
@@ -121,6 +144,7 @@ enum exit_status parts_check_source(const struct settings *settings, struct erro
 void parts_close(struct parts *parts)
 {
     source_close(parts->source);
+    recovered_free(&parts->recovered);
     if (parts->credentials)
         parts->credentials->close(parts->credentials);
     configurations_close(parts->configurations);

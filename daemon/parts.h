@@ -9,12 +9,14 @@
 #include "loop/loop.h"
 #include "region/region.h"
 #include "settings/settings.h"
+#include "source/recovered.h"
 #include "source/source.h"
 
 struct parts {
     const struct settings *settings;
     struct loop *loop;
     struct region *region;
+    struct recovered recovered; /* until the source is open */
     struct configurations *configurations;
     struct credentials_provider *credentials; /* NULL: the source needs none */
     struct source *source;
@@ -24,8 +26,11 @@ struct parts {
 enum exit_status parts_open(struct parts *parts, const struct settings *settings,
                             struct error *error);
 
-/* The source that the settings say, with that prefetch list (NULL: none). It begins to work. */
-enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list,
+/*
+ * The source that the settings say, with that prefetch list (NULL: none). It begins to work;
+ * `goes_on`: also with what a predecessor followed.
+ */
+enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list, bool goes_on,
                                    struct error *error);
 void parts_close(struct parts *parts);
 

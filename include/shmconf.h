@@ -8,7 +8,7 @@
  *     int rc = shmconf_open(&config, "Shop:Prod:Checkout", 0);
  *     if (rc)
  *         return fail(shmconf_strerror(rc));
- *     shmconf_wait(&config, 5000);                          once, at the start
+ *     shmconf_wait(&config, 5000);        once: has the daemon fetch it, if it did not, and waits
  *
  *     for each request {
  *         const struct shmconf_version *version = shmconf_enter(&config);
@@ -22,10 +22,11 @@
  *   shmconf_enter, shmconf_leave                        one consistent snapshot in between
  *   shmconf_text                                        its bytes, a NUL behind the end
  *   shmconf_hold, shmconf_drop                          keep a version, hand it to another thread
- *   shmconf_wait                                        sleep until the first or a newer version
+ *   shmconf_wait                                        sleep until the first version, for which
+ *                                                       the daemon is asked, or a newer one
  *   shmconf_fresh                                       sleep until the last check is young enough
  *   shmconf_status                                      age, failures, next check
- *   shmconf_request                                     start-up: ask the daemon to fetch it
+ *   shmconf_request                                     ask the daemon for it, and get its answer
  *   shmconf_error, shmconf_strerror                     why there is nothing newer
  *
  * C++: shmconf::reader, shmconf::snapshot, shmconf::held_version (shmconf/cxx.h).
@@ -42,7 +43,8 @@
  * - Outside Linux every call answers -ENOTSUP.
  *
  * Environment: SHMCONF_DIR (the region, default /tmp/shmconf), SHMCONF_OWNER (a further uid to
- * trust, or "any"); both are read by shmconf_open.
+ * trust, or "any"), both read by shmconf_open; SHMCONF_HTTP_PORT (or that of AWS's extension),
+ * where shmconf_wait and shmconf_request find the daemon, default 2772.
  */
 #ifndef SHMCONF_H
 #define SHMCONF_H

@@ -147,7 +147,7 @@ static void answer_missing(struct http_exchange *exchange, const struct flags *f
 {
     char *body;
     size_t size;
-    char name[6 * 256];
+    char name[6 * HTTP_LINE_MAX + 1]; /* every byte as \uXXXX */
     const char *separator = "";
     FILE *out = open_memstream(&body, &size);
     if (!out) {
@@ -223,6 +223,12 @@ void answer_not_allowed(struct http_exchange *exchange)
 void answer_not_found(struct http_exchange *exchange, const char *message)
 {
     answer_error(exchange, 404, message, "Configuration");
+}
+
+void answer_ending(struct http_exchange *exchange)
+{
+    http_respond_message(exchange, 503, NULL,
+                         "The daemon is shutting down, and has not fetched this configuration yet");
 }
 
 /* What a client is told when the service refused or was not reached; 500: it is our own trouble. */

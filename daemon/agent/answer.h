@@ -20,6 +20,9 @@ void answer_flags(struct http_exchange *exchange, struct region_version *version
 /* 404 in the form of AWS's agent. */
 void answer_not_found(struct http_exchange *exchange, const char *message);
 
+/* 503: nothing was published yet, and nobody waits for it any longer. */
+void answer_ending(struct http_exchange *exchange);
+
 /* Nothing was published yet: the reason of the last check, with the status that fits it. */
 void answer_unavailable(struct http_exchange *exchange, const struct configuration *configuration);
 

@@ -38,10 +38,12 @@ static void answer(const struct fetch *fetch, struct http_exchange *exchange,
                    const struct shmconf_name *name)
 {
     struct configuration *configuration = configurations_find(fetch->configurations, name);
-    if (!configuration)
-        answer_not_found(exchange, "No such configuration");
-    else if (configuration_version(configuration))
+    if (configuration && configuration_version(configuration))
         answer_good(exchange, configuration_version(configuration));
+    else if (fetch->is_ending && !(configuration && configuration_error(configuration)->code))
+        answer_ending(exchange);
+    else if (!configuration)
+        answer_not_found(exchange, "No such configuration");
     else
         answer_unavailable(exchange, configuration);
 }

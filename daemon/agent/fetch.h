@@ -15,6 +15,7 @@ struct fetch {
     struct source *source;
     uint64_t first_wait_ns; /* longest wait for a configuration that was never fetched */
     uint64_t fresh_wait_ns; /* for the check of one that is late; 0: none */
+    bool is_ending;         /* nothing more is fetched */
 };
 
 /* Answers now or later. */

@@ -16,6 +16,8 @@ struct region {
     bool has_tmpfile; /* false once O_TMPFILE or the naming of such a file was refused */
     struct region_options options;
     uint8_t boot_id[16];
+    char *source; /* where the configurations come from; NULL: it was not said */
+    uint64_t source_since_ns;
 };
 
 /* The mapped head of an entry; `map` NULL: none. */
@@ -79,6 +81,11 @@ int region_directory_open(struct region *region, const char *path, bool make);
 
 /* Removes temporary files and all versions but `generation` and its predecessor (0: all). */
 void region_directory_sweep(int directory, uint64_t generation);
+
+/* ---- source.c: where the configurations come from ------------------------------------------- */
+
+/* Writes it into the root, if it was said. 0 or -errno. */
+int region_source_write(struct region *region);
 
 /* ---- head.c: the seqlock --------------------------------------------------------------------- */
 

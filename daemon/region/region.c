@@ -162,6 +162,7 @@ void region_close(struct region *region)
     if (region->root >= 0)
         close(region->root);
     free(region->path);
+    free(region->source);
     free(region);
 }
 
@@ -176,12 +177,22 @@ int region_check_root(struct region *region, struct error *error)
     if (region->root >= 0)
         close(steal_fd(&region->root));
     int rc = open_and_lock(region, error);
-    return rc ? rc : 1;
+    if (rc)
+        return rc;
+    region_source_write(region);
+    return 1;
 }
 
+struct recovery {
+    struct region *region;
+    region_found *found; /* NULL: nobody is to be told */
+    void *context;
+};
+
 /* The configuration in one profile's directory. */
-static bool recover_entry(struct region *region, int directory)
+static bool recover_entry(const struct recovery *recovery, int directory)
 {
+    struct region *region = recovery->region;
     struct region_entry *entry;
     struct shmconf_name name;
     struct shmconf_record record;
@@ -194,11 +205,14 @@ static bool recover_entry(struct region *region, int directory)
     head_close(&head);
     if (region_entry_open(&entry, region, &name, NULL) != 0)
         return false;
+    if (recovery->found && region_entry_version(entry))
+        recovery->found(recovery->context, &name, region_entry_record(entry));
     region_entry_close(entry);
     return true;
 }
 
-static unsigned recover_level(struct region *region, int parent, const char *name, int level)
+static unsigned recover_level(const struct recovery *recovery, int parent, const char *name,
+                              int level)
 {
     unsigned found = 0;
     struct stat status;
@@ -210,7 +224,7 @@ static unsigned recover_level(struct region *region, int parent, const char *nam
         return 0;
     }
     if (level == SHMCONF_PARTS) {
-        found = recover_entry(region, fd);
+        found = recover_entry(recovery, fd);
         close(fd);
         return found;
     }
@@ -221,12 +235,18 @@ static unsigned recover_level(struct region *region, int parent, const char *nam
     }
     for (struct dirent *entry; (entry = readdir(stream));)
         if (entry->d_name[0] != '.')
-            found += recover_level(region, fd, entry->d_name, level + 1);
+            found += recover_level(recovery, fd, entry->d_name, level + 1);
     closedir(stream);
     return found;
 }
 
+unsigned region_recover_each(struct region *region, region_found *found, void *context)
+{
+    struct recovery recovery = {region, found, context};
+    return recover_level(&recovery, region->root, ".", 0);
+}
+
 unsigned region_recover(struct region *region)
 {
-    return recover_level(region, region->root, ".", 0);
+    return region_recover_each(region, NULL, NULL);
 }

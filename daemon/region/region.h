@@ -72,6 +72,18 @@ void region_close(struct region *region);
  */
 unsigned region_recover(struct region *region);
 
+/* The same; `found` is told of every configuration with a version that is whole. */
+typedef void region_found(void *context, const struct shmconf_name *name,
+                          const struct shmconf_record *record);
+unsigned region_recover_each(struct region *region, region_found *found, void *context);
+
+/*
+ * Notes in the root where its configurations come from from now on; kept when the root has to be
+ * made anew. `since_ns` receives since when, as unix time, it has been this source without another
+ * one in between. 0 or -errno.
+ */
+int region_set_source(struct region *region, const char *source, uint64_t *since_ns);
+
 /* Makes the root directory anew if it was removed or replaced: 1 then, 0 if all is well, or -errno.
  */
 int region_check_root(struct region *region, struct error *error);

@@ -28,7 +28,7 @@ static struct aws_source *aws_of(struct source *source)
     return (struct aws_source *)source;
 }
 
-static struct follow *find(struct aws_source *source, const struct shmconf_name *name)
+struct follow *aws_source_find(struct aws_source *source, const struct shmconf_name *name)
 {
     struct follow **found = tfind(name, &source->tree, configuration_compare_names);
     return found ? *found : NULL;
@@ -45,19 +45,36 @@ static void follow_free(struct follow *follow)
 }
 
 /*
- * Makes room for a new name: of those that never had a version and are not being fetched, the one
- * that failed first goes. The list begins with the newest.
+ * Whose place a new name may take: of those that never had a version and are not being fetched, the
+ * one that failed first; else, of those that a predecessor left and nobody asked for, the one that
+ * was checked first. The list begins with the newest.
  */
+static struct follow **find_victim(struct aws_source *source)
+{
+    struct follow **failed = NULL;
+    struct follow **left = NULL;
+    for (struct follow **at = &source->first; *at; at = &(*at)->next) {
+        struct follow *follow = *at;
+        if (follow->is_kept || follow->call || follow->waiters)
+            continue;
+        if (!configuration_version(follow->configuration))
+            failed = at;
+        else if (follow->is_left && !left)
+            left = at;
+    }
+    return failed ? failed : left;
+}
+
 static void evict(struct aws_source *source)
 {
-    struct follow **victim = NULL;
-    for (struct follow **at = &source->first; *at; at = &(*at)->next)
-        if (!(*at)->is_kept && !(*at)->call && !(*at)->waiters &&
-            !configuration_version((*at)->configuration))
-            victim = at;
+    struct follow **victim = find_victim(source);
     if (!victim)
         return;
     struct follow *follow = *victim;
+    if (follow->is_left)
+        log_subject(LOG_LEVEL_WARN, configuration_text(follow->configuration),
+                    "is followed no longer: nobody has asked for it since the start, and there are "
+                    "SHMCONF_MAX_CONFIGURATIONS others");
     *victim = follow->next;
     configurations_remove(source->configurations, follow->configuration);
     follow_free(follow);
@@ -96,9 +113,8 @@ static int check_name(const struct shmconf_name *name, struct error *error)
     return 0;
 }
 
-/* NULL: the error says why. */
-static struct follow *add(struct aws_source *source, const struct shmconf_name *name,
-                          struct error *error)
+struct follow *aws_source_add(struct aws_source *source, const struct shmconf_name *name,
+                              struct error *error)
 {
     uint32_t interval_s = (uint32_t)((source->poll_interval_ns + NS_PER_S - 1) / NS_PER_S);
     struct configuration *configuration;
@@ -134,9 +150,9 @@ static void prefetch_one(struct aws_source *source, const char *text)
         log_subject(LOG_LEVEL_ERROR, text, "is no name of a configuration; not prefetched");
         return;
     }
-    struct follow *follow = find(source, &name);
+    struct follow *follow = aws_source_find(source, &name);
     if (!follow)
-        follow = add(source, &name, &error);
+        follow = aws_source_add(source, &name, &error);
     if (!follow) {
         log_error_object(LOG_LEVEL_ERROR, &error);
         return;
@@ -185,6 +201,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
                                      : "the process was stopped",
              (double)(missed_ns > late_ns ? missed_ns : late_ns) / (double)NS_PER_S);
     for (struct follow *follow = source->first; follow; follow = follow->next) {
+        follow->was_running = follow->call != NULL;
         follow_interrupt(follow);
         if (kind != THAW_NONE)
             elapse(follow, kind, missed_ns, now.monotonic);
@@ -192,7 +209,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     transfers_drop_idle(source->transfers);
     /* Each once: what was missed meanwhile is not made up for. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (follow->waiters || follow->timer.position)
+        if (follow->was_running || follow->timer.position)
             follow_go(follow);
         if (!follow->call)
             follow_arm(follow);
@@ -223,24 +240,44 @@ static bool is_too_many(const struct aws_source *source, const struct follow *fo
     return true;
 }
 
+/* How late the timer is: a request may be seen before it, in the turn after a thaw. */
+static uint64_t timer_lateness(const struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    return follow && follow->timer.position && now > follow->armed_ns ? now - follow->armed_ns : 0;
+}
+
+/*
+ * By when the check began, if it runs: one that began in time keeps nobody waiting, however slow
+ * the service is. A check that runs for longer than a session and a poll may was held up.
+ */
+static bool is_overdue(const struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    uint64_t longest = 2 * follow->source->request_timeout_ns + NS_PER_S;
+    bool is_held_up = !follow->call || now - follow->started_ns > longest;
+    return schedule_is_overdue(&follow->schedule, is_held_up ? now : follow->started_ns);
+}
+
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,
                                struct source_waiter *waiter, struct error *error)
 {
     struct aws_source *source = aws_of(base);
-    aws_source_look_for_thaw(source, 0);
-    struct follow *follow = find(source, name);
+    struct follow *follow = aws_source_find(source, name);
+    aws_source_look_for_thaw(source, timer_lateness(follow));
     if (!follow && source->is_stopping)
-        return SOURCE_UNKNOWN;
+        return SOURCE_KNOWN;
     if (!waiter->is_patient && is_too_many(source, follow, error))
         return SOURCE_REFUSED;
     if (!follow)
-        follow = add(source, name, error);
+        follow = aws_source_add(source, name, error);
     if (!follow)
         return SOURCE_REFUSED;
+    follow->is_left = false;
     bool has_version = configuration_version(follow->configuration) != NULL;
-    bool is_overdue = schedule_is_overdue(&follow->schedule, clock_monotonic_ns());
+    bool was_overdue = is_overdue(follow);
     follow_go(follow);
-    if (!follow->call || (has_version && !is_overdue && !waiter->is_patient))
+    if (!follow->call || (has_version && !was_overdue && !waiter->is_patient))
         return SOURCE_KNOWN;
     source_waiter_add(&follow->waiters, waiter);
     return has_version ? SOURCE_OVERDUE : SOURCE_FETCHING;
@@ -307,6 +344,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->loop = loop;
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
+    source->request_timeout_ns = options->request_timeout_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);
     int rc = transfers_open(&source->transfers, loop, &transfers, error);
     if (!rc)
@@ -317,6 +355,8 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
         aws_source_look_for_thaw(source, 0);
         rc = prefetch(source, options->prefetch_list, error);
     }
+    if (!rc && options->recovered)
+        aws_source_resume(source, options->recovered);
     if (rc) {
         close_source(&source->base);
         return rc;

@@ -6,6 +6,7 @@
 #include "configuration/configuration.h"
 #include "credentials/credentials.h"
 #include "loop/loop.h"
+#include "source/recovered.h"
 #include "source/source.h"
 #include "upstream/endpoint.h"
 
@@ -16,12 +17,16 @@ struct aws_source_options {
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
     unsigned connections_max;
-    unsigned idle_max_s;       /* see struct transfers_options */
-    const char *ca_bundle;     /* NULL: the system's; borrowed until the source is closed */
-    const char *prefetch_list; /* NULL: none; otherwise as the setting of that name */
+    unsigned idle_max_s;               /* see struct transfers_options */
+    const char *ca_bundle;             /* NULL: the system's; borrowed until the source is closed */
+    const char *prefetch_list;         /* NULL: none; otherwise as the setting of that name */
+    const struct recovered *recovered; /* what is to be followed on; NULL: nothing */
 };
 
-/* Begins to fetch what the list names; everything else is fetched when somebody wants it. */
+/*
+ * Begins to fetch what the list names, and goes on with what was recovered; everything else is
+ * fetched when somebody wants it.
+ */
 int aws_source_open(struct source **source, struct loop *loop,
                     struct configurations *configurations, const struct aws_source_options *options,
                     struct error *error);

@@ -47,7 +47,8 @@ void follow_arm(struct follow *follow)
         loop_timer_stop(source->loop, &follow->timer);
         return;
     }
-    follow->armed_ns = follow->schedule.due_ns > now ? follow->schedule.due_ns : now;
+    uint64_t soonest = now > follow->not_before_ns ? now : follow->not_before_ns;
+    follow->armed_ns = follow->schedule.due_ns > soonest ? follow->schedule.due_ns : soonest;
     loop_timer_start(source->loop, &follow->timer, follow->armed_ns, on_timer);
 }
 

@@ -17,13 +17,16 @@ struct follow {
     struct schedule schedule;
     struct loop_timer timer;
     uint64_t armed_ns;           /* what the timer was set to */
+    uint64_t not_before_ns;      /* the timer is not set to an earlier time; 0: to any */
     struct appconfig_call *call; /* of the check that runs, or NULL */
     char *token;                 /* of the session, or NULL: there is none */
     uint64_t token_boot_ns;      /* when it came, by CLOCK_BOOTTIME */
     uint64_t started_ns;         /* when the check began, monotonic */
     bool is_kept;                /* named by the prefetch list */
+    bool is_left;                /* by a predecessor, and nobody has asked for it since */
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
+    bool was_running;            /* a check, when a thaw was noticed */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;
 };
@@ -35,6 +38,7 @@ struct aws_source {
     struct transfers *transfers;
     struct appconfig_data *data;
     uint64_t poll_interval_ns;
+    uint64_t request_timeout_ns;
     unsigned session_interval_s; /* what sessions promise */
     struct thaw thaw;
     uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
@@ -57,6 +61,16 @@ void follow_arm(struct follow *follow);
 /* Ends the running check as if it had not begun; the answer is lost and so is the token. */
 void follow_interrupt(struct follow *follow);
 void follow_drop_token(struct follow *follow);
+
+/* aws.c: NULL if it is not followed. */
+struct follow *aws_source_find(struct aws_source *source, const struct shmconf_name *name);
+
+/* Begins to follow it, its check being due. NULL: the error says why. */
+struct follow *aws_source_add(struct aws_source *source, const struct shmconf_name *name,
+                              struct error *error);
+
+/* aws_recovered.c: goes on with these, as far as there is room. */
+void aws_source_resume(struct aws_source *source, const struct recovered *recovered);
 
 /* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);

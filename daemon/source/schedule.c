@@ -5,6 +5,7 @@
 
 static const uint64_t backoff_min = NS_PER_S;
 static const uint64_t backoff_max = 60 * NS_PER_S;
+static const uint64_t late_max = NS_PER_S;
 
 /* splitmix64 */
 static uint64_t next_random(struct schedule *schedule)
@@ -78,7 +79,7 @@ bool schedule_is_due(const struct schedule *schedule, uint64_t now_ns)
     return now_ns >= schedule->due_ns;
 }
 
-bool schedule_is_overdue(const struct schedule *schedule, uint64_t now_ns)
+bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns)
 {
-    return minus(now_ns, schedule->due_ns) > schedule->interval_ns;
+    return minus(begun_ns, schedule->due_ns) > late_max;
 }

@@ -39,7 +39,10 @@ void schedule_elapse(struct schedule *schedule, uint64_t missed_ns);
 
 bool schedule_is_due(const struct schedule *schedule, uint64_t now_ns);
 
-/* Is the check late by more than its interval? */
-bool schedule_is_overdue(const struct schedule *schedule, uint64_t now_ns);
+/*
+ * Is the check that began at `begun_ns`, or would begin then, late by more than timers of a daemon
+ * that runs are? Then the machine stood still meanwhile, or there was no daemon.
+ */
+bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns);
 
 #endif

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The same calls for C++11 and later: scopes instead of pairs, at the same cost. Nothing throws. */
+/*
+ * The same calls for C++11 and later: scopes instead of pairs, at the same cost. Nothing throws.
+ *
+ *     shmconf::reader config("Shop:Prod:Checkout");
+ *     config.wait(5000);                                once: has the daemon fetch it, and waits
+ *     shmconf::snapshot now(config);                    now.data(), now.size()
+ */
 #ifndef SHMCONF_CXX_H
 #define SHMCONF_CXX_H
 

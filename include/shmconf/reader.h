@@ -308,14 +308,15 @@ SHMCONF_API int shmconf_open_parts(struct shmconf_reader *reader, const char *ap
     reader->place = shmconf_place_make(&name);
     if (!reader->place)
         return -ENOMEM;
-    reader->flags = flags & SHMCONF_PRIVATE;
+    reader->flags = flags & (SHMCONF_PRIVATE | SHMCONF_SILENT);
     return 0;
 }
 
 /*
  * Opens a reader of the configuration "Application:Environment:Profile" (or in the path spelling,
- * see name.h). `flags`: 0 or SHMCONF_PRIVATE. Any well-formed name can be opened, at any time: the
- * region is looked for when the reader is used. SHMCONF_DIR and SHMCONF_OWNER are read here.
+ * see name.h). `flags`: 0, or SHMCONF_PRIVATE and SHMCONF_SILENT. Any well-formed name can be
+ * opened, at any time: the region is looked for when the reader is used. SHMCONF_DIR and
+ * SHMCONF_OWNER are read here.
  *
  * 0, -EINVAL (malformed name), -ENAMETOOLONG, -ENOMEM. On failure there is nothing to close.
  */

@@ -9,7 +9,6 @@
 #include <sys/time.h>
 
 #include "shmconf/reader.h"
-#include "shmconf/wait.h"
 
 /* The request's text; `out` has room for SHMCONF_NAME_TEXT_MAX + 128 bytes. Returns its length. */
 SHMCONF_API size_t shmconf_request_text(const struct shmconf_name *name, char *out)
@@ -56,7 +55,17 @@ SHMCONF_API int shmconf_request_result(const char *answer, size_t size)
     return status == 504 ? -ETIMEDOUT : -EIO;
 }
 
-SHMCONF_API int shmconf_request_exchange(int fd, const struct shmconf_name *name, uint64_t deadline)
+/* How long sending (SO_SNDTIMEO; connecting as well) or receiving may take; ~0: any time. */
+SHMCONF_API void shmconf_request_limit(int fd, int option, uint64_t limit_ns)
+{
+    struct timeval limit;
+    limit.tv_sec = SHMCONF_CAST(time_t, limit_ns / 1000000000u);
+    limit.tv_usec = SHMCONF_CAST(suseconds_t, limit_ns % 1000000000u / 1000u + 1);
+    if (limit_ns != ~UINT64_C(0))
+        setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit);
+}
+
+SHMCONF_API int shmconf_request_send(int fd, const struct shmconf_name *name)
 {
     struct sockaddr_in address;
     char text[SHMCONF_NAME_TEXT_MAX + 128];
@@ -67,20 +76,34 @@ SHMCONF_API int shmconf_request_exchange(int fd, const struct shmconf_name *name
     address.sin_addr.s_addr = htonl(0x7f000001);
     const void *any = &address;
     if (connect(fd, SHMCONF_CAST(const struct sockaddr *, any), sizeof address) < 0)
+        return errno == EINPROGRESS || errno == EAGAIN ? -ETIMEDOUT : -errno;
+    return send(fd, text, size, MSG_NOSIGNAL) == SHMCONF_CAST(ssize_t, size) ? 0 : -EIO;
+}
+
+/* Sends the request: a descriptor that the answer will come on, or -errno. */
+SHMCONF_API int shmconf_request_begin(const struct shmconf_name *name, uint64_t limit_ns)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
         return -errno;
-    if (send(fd, text, size, MSG_NOSIGNAL) != SHMCONF_CAST(ssize_t, size))
-        return -EIO;
+    shmconf_request_limit(fd, SO_SNDTIMEO, limit_ns);
+    int rc = shmconf_request_send(fd, name);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+SHMCONF_API int shmconf_request_answer(int fd, uint64_t deadline)
+{
     char answer[64];
     size_t have = 0;
     while (have < 12) {
         uint64_t rest = shmconf_rest(deadline, ~UINT64_C(0));
-        struct timeval limit;
-        limit.tv_sec = SHMCONF_CAST(time_t, rest / 1000000000u);
-        limit.tv_usec = SHMCONF_CAST(suseconds_t, rest % 1000000000u / 1000u + 1);
         if (!rest)
             return -ETIMEDOUT;
-        if (deadline != ~UINT64_C(0))
-            setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        shmconf_request_limit(fd, SO_RCVTIMEO, deadline == ~UINT64_C(0) ? deadline : rest);
         ssize_t got = recv(fd, answer + have, sizeof answer - 1 - have, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
@@ -94,8 +117,9 @@ SHMCONF_API int shmconf_request_exchange(int fd, const struct shmconf_name *name
 
 /*
  * Asks the daemon on 127.0.0.1 for this configuration, so that it fetches it if it has not, and
- * returns when it has answered. One HTTP request: for start-up, before shmconf_wait, where the
- * configuration is not in the daemon's prefetch list.
+ * returns when it has answered. One HTTP request, for start-up: shmconf_wait does the same where
+ * there is no version; this tells why there is none, and follows on what lies in the region and
+ * nobody checks any more.
  *
  * `timeout_ms` < 0: no limit. 0 (enter has a version now), -ENOENT (there is no such
  * configuration), -EACCES, -ECONNREFUSED (no daemon), -ETIMEDOUT, -EIO (the daemon could not get
@@ -103,12 +127,14 @@ SHMCONF_API int shmconf_request_exchange(int fd, const struct shmconf_name *name
  */
 SHMCONF_API int shmconf_request(struct shmconf_reader *reader, long timeout_ms)
 {
+    uint64_t deadline = shmconf_deadline(timeout_ms);
     int saved = errno;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    int rc = shmconf_request_exchange(fd, &reader->place->name, shmconf_deadline(timeout_ms));
-    close(fd);
+    int fd = shmconf_request_begin(&reader->place->name,
+                                   deadline == ~UINT64_C(0) ? deadline
+                                                            : shmconf_rest(deadline, ~UINT64_C(0)));
+    int rc = fd < 0 ? fd : shmconf_request_answer(fd, deadline);
+    if (fd >= 0)
+        close(fd);
     if (!rc)
         reader->looked_ns = 0; /* it is there now: the next enter shall look at once */
     errno = saved;

@@ -75,6 +75,28 @@ SHMCONF_API uint64_t shmconf_ticks_ns(void)
     return shmconf_clock_ns(SHMCONF_CLOCK_MONOTONIC_COARSE) + 1;
 }
 
+#define SHMCONF_NS_PER_MS UINT64_C(1000000)
+
+/* The end of a time-out in shmconf_ticks_ns; a negative time-out never ends. */
+SHMCONF_API uint64_t shmconf_deadline(long timeout_ms)
+{
+    if (timeout_ms < 0)
+        return ~UINT64_C(0);
+    uint64_t ms = SHMCONF_CAST(unsigned long, timeout_ms);
+    if (ms > ~UINT64_C(0) / 2 / SHMCONF_NS_PER_MS)
+        return ~UINT64_C(0); /* 292 years */
+    return shmconf_ticks_ns() + ms * SHMCONF_NS_PER_MS;
+}
+
+/* What is left until `deadline`, but no more than `most`; 0: it is over. */
+SHMCONF_API uint64_t shmconf_rest(uint64_t deadline, uint64_t most)
+{
+    uint64_t now = shmconf_ticks_ns();
+    if (now >= deadline)
+        return 0;
+    return deadline - now < most ? deadline - now : most;
+}
+
 /* A descriptor or -errno. */
 SHMCONF_API int shmconf_openat(int directory, const char *path, int flags)
 {

@@ -16,6 +16,11 @@ enum {
      * the file (which would be SIGBUS), faster to switch below some 64 KB, dearer above.
      */
     SHMCONF_PRIVATE = 1u << 0,
+    /*
+     * shmconf_wait does not ask the daemon for a configuration that is not there: for programs that
+     * only look, or whose sandbox forbids sockets.
+     */
+    SHMCONF_SILENT = 1u << 1,
     SHMCONF_VERIFY = 1u << 8 /* internal: compare the body's CRC */
 };
 
@@ -62,6 +67,7 @@ struct shmconf_reader {
     uint64_t tried_instance; /* what was last tried to open, for shmconf_wait */
     uint64_t tried_generation;
     uint64_t looked_ns; /* when the path was last looked at, by shmconf_ticks_ns; 0: never */
+    uint64_t ask_ns;    /* the daemon is not asked before, by shmconf_ticks_ns */
     uint64_t directory_inode;
     uint64_t directory_device;
     int directory; /* of the mapped head, for opening versions; -1: none */

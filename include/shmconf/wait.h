@@ -4,31 +4,10 @@
 #define SHMCONF_WAIT_H
 
 #include "shmconf/reader.h"
-
-#define SHMCONF_NS_PER_MS UINT64_C(1000000)
+#include "shmconf/request.h"
 
 /* How long a sleeper goes without looking at the path, in case the region was removed. */
 #define SHMCONF_SLICE_NS UINT64_C(5000000000)
-
-/* The end of a time-out in shmconf_ticks_ns; a negative time-out never ends. */
-SHMCONF_API uint64_t shmconf_deadline(long timeout_ms)
-{
-    if (timeout_ms < 0)
-        return ~UINT64_C(0);
-    uint64_t ms = SHMCONF_CAST(unsigned long, timeout_ms);
-    if (ms > ~UINT64_C(0) / 2 / SHMCONF_NS_PER_MS)
-        return ~UINT64_C(0); /* 292 years */
-    return shmconf_ticks_ns() + ms * SHMCONF_NS_PER_MS;
-}
-
-/* What is left until `deadline`, but no more than `most`; 0: it is over. */
-SHMCONF_API uint64_t shmconf_rest(uint64_t deadline, uint64_t most)
-{
-    uint64_t now = shmconf_ticks_ns();
-    if (now >= deadline)
-        return 0;
-    return deadline - now < most ? deadline - now : most;
-}
 
 /*
  * The current generation could not be opened (descriptors ran out, somebody removed it): can it be
@@ -87,9 +66,28 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
 }
 
 /*
+ * Has the daemon fetch what this reader has no version of, without waiting for its answer: whoever
+ * hangs up ends no fetch. Again at the next look where none listens, since it may come later, and
+ * after a slice where one does.
+ */
+SHMCONF_API void shmconf_ask(struct shmconf_reader *reader, uint64_t deadline)
+{
+    if (reader->version || (reader->flags & SHMCONF_SILENT) || shmconf_ticks_ns() < reader->ask_ns)
+        return;
+    int fd = shmconf_request_begin(&reader->place->name, shmconf_rest(deadline, SHMCONF_LOOK_NS));
+    if (fd >= 0)
+        close(fd);
+    reader->ask_ns = shmconf_ticks_ns() + (fd < 0 ? SHMCONF_LOOK_NS : SHMCONF_SLICE_NS);
+}
+
+/*
  * Sleeps until there is a version that this reader's enter has not returned yet: the first one, or
  * a newer one. The next outermost enter returns it. Works before the region exists, and notices
  * within 5 s when it was removed and made anew.
+ *
+ * As long as the reader has no version the daemon on 127.0.0.1 is asked for it, as by
+ * shmconf_request: every 5 s, and every 100 ms where no daemon listens. Never with SHMCONF_SILENT,
+ * nor for a newer version.
  *
  * `timeout_ms` < 0: no limit. 0, -ETIMEDOUT, or the reason why what is there cannot be used.
  */
@@ -107,6 +105,8 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
             rc = 0;
             break;
         }
+        if (news == 0 || news == -ENOENT)
+            shmconf_ask(reader, deadline);
         if (news < 0) {
             /* Nothing to sleep on: look more and more seldom, up to every 100 ms. */
             rc = news;

@@ -295,10 +295,12 @@ class Reader:
 
         reader = Reader(daemon.root, "Shop:Prod:Limits")
         reader("wait", 5000)["rc"] == 0; reader("enter")["text"]; reader("status")["failures"]
+
+    It finds a daemon to ask only where `env` names its SHMCONF_HTTP_PORT.
     """
 
     def __init__(self, root, name, env=None, uid=None, gid=None, groups=(), flags=()):
-        variables = {"SHMCONF_DIR": root, **(env or {})}
+        variables = {"SHMCONF_DIR": root, "SHMCONF_HTTP_PORT": "1", **(env or {})}
         command = [program("region_reader", uid is not None), *flags, name]
         self.process = subprocess.Popen(
             command, env=clean_environment(**variables),

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -368,5 +369,9 @@ def test_flags_that_are_not_there_are_named(aws):
         assert response.status in (400, 404), response
         message(response)
         assert "nothing" in response.text and "enabled" in response.text
+        for name in ("x" * 2000, "ä€\U0001f6d2" * 250, "\x01" * 2000):
+            response = daemon.get(f"{url(NAME)}?flag={urllib.parse.quote(name)}")
+            assert response.status == 400
+            assert list(json.loads(response.body)["Details"]["Value"]) == [name]
         assert daemon.get(url("Shop:Prod:Text") + "?flag=a").status == 400
         assert daemon.get(url("Shop:Prod:Missing") + "?flag=a").status == 404

@@ -3,7 +3,7 @@
  * A process that reads the region through the header, driven by lines on stdin: each command is
  * answered with one line of JSON. "rc" is what the function returned, 0 or -errno.
  *
- *     region_reader [--private] NAME
+ *     region_reader [--private | --silent] NAME
  *
  *     enter           the version: rc (of shmconf_error), text, size, type, generation, instance
  *     wait MS         shmconf_wait
@@ -153,9 +153,12 @@ static void answer(const char *command, long first, long second)
 int main(int argc, char **argv)
 {
     char line[256];
-    unsigned flags = argc == 3 && strcmp(argv[1], "--private") == 0 ? SHMCONF_PRIVATE : 0;
+    unsigned flags = argc != 3                           ? 0
+                     : strcmp(argv[1], "--private") == 0 ? SHMCONF_PRIVATE
+                     : strcmp(argv[1], "--silent") == 0  ? SHMCONF_SILENT
+                                                         : 0;
     if (argc != (flags ? 3 : 2)) {
-        fputs("Usage: region_reader [--private] NAME\n", stderr);
+        fputs("Usage: region_reader [--private | --silent] NAME\n", stderr);
         return 2;
     }
     setvbuf(stdin, NULL, _IONBF, 0); /* verify polls the descriptor */

@@ -57,6 +57,7 @@ static inline void fixture_run(void (*test)(struct fixture *))
     CHECK(mkdtemp(f.base) != NULL);
     snprintf(f.root, sizeof f.root, "%s/root", f.base);
     setenv("SHMCONF_DIR", f.root, 1);
+    setenv("SHMCONF_HTTP_PORT", "1", 1); /* no daemon listens on a privileged port */
     fixture_start(&f);
     test(&f);
     region_close(f.region);

@@ -72,8 +72,8 @@ static void slept_time_makes_a_check_due(void)
     schedule_elapse(&schedule, 44 * NS_PER_S);
     CHECK(!schedule_is_due(&schedule, start));
     CHECK(schedule_is_due(&schedule, start + NS_PER_S));
-    CHECK(!schedule_is_overdue(&schedule, start + 46 * NS_PER_S));
-    CHECK(schedule_is_overdue(&schedule, start + 46 * NS_PER_S + 1));
+    CHECK(!schedule_is_overdue(&schedule, start + 2 * NS_PER_S));
+    CHECK(schedule_is_overdue(&schedule, start + 2 * NS_PER_S + 1));
     schedule_elapse(&schedule, UINT64_MAX);
     CHECK_INT(0, schedule.due_ns);
 }
@@ -81,10 +81,21 @@ static void slept_time_makes_a_check_due(void)
 static void what_a_predecessor_left_may_be_overdue(void)
 {
     struct schedule schedule;
-    schedule_init(&schedule, start, 10 * NS_PER_S, 45 * NS_PER_S, 1);
+    schedule_init(&schedule, start, NS_PER_S, 45 * NS_PER_S, 1);
     CHECK(schedule_is_due(&schedule, start) && !schedule_is_overdue(&schedule, start));
-    schedule_init(&schedule, start, 46 * NS_PER_S, 45 * NS_PER_S, 1);
+    schedule_init(&schedule, start, NS_PER_S + 1, 45 * NS_PER_S, 1);
     CHECK(schedule_is_overdue(&schedule, start));
+}
+
+static void what_counts_after_a_failure_is_the_next_try(void)
+{
+    struct schedule schedule;
+    schedule_init(&schedule, start, 3600 * NS_PER_S, 45 * NS_PER_S, 1);
+    CHECK(schedule_is_overdue(&schedule, start));
+    schedule_fail(&schedule, start);
+    CHECK(!schedule_is_overdue(&schedule, start));
+    CHECK(!schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S));
+    CHECK(schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S + 1));
 }
 
 static enum thaw_kind look(struct thaw *thaw, uint64_t monotonic, uint64_t boot, uint64_t real,
@@ -116,6 +127,7 @@ int main(void)
     failures_back_off_from_a_second_to_a_minute();
     slept_time_makes_a_check_due();
     what_a_predecessor_left_may_be_overdue();
+    what_counts_after_a_failure_is_the_next_try();
     a_thaw_shows_in_the_clocks();
     return 0;
 }

@@ -52,7 +52,7 @@ static int take_later(const char *name, const struct shmconf_place *place,
 {
     struct shmconf_reader reader;
     uint64_t end = clock_monotonic_ns() + options.wait_ns;
-    int rc = shmconf_open(&reader, name, SHMCONF_PRIVATE);
+    int rc = shmconf_open(&reader, name, SHMCONF_PRIVATE | SHMCONF_SILENT);
     int taken = rc;
     while (!rc) {
         uint64_t now = clock_monotonic_ns();

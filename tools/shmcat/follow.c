@@ -159,7 +159,7 @@ static int follow_one(struct follow *follow, const char *name)
 {
     struct shmconf_reader reader;
     struct last last = {0};
-    int rc = shmconf_open(&reader, name, SHMCONF_PRIVATE);
+    int rc = shmconf_open(&reader, name, SHMCONF_PRIVATE | SHMCONF_SILENT);
     while (rc == 0 && follow->more) {
         int told = shmconf_wait(&reader, WAIT_MS);
         const struct shmconf_version *version = shmconf_enter(&reader);
