@@ -113,6 +113,10 @@ int version_write(struct region_version **version, struct region *region, int di
                   uint64_t instance, uint64_t generation, uint64_t fetched_ns,
                   const struct region_content *content);
 
+/* The same in memory only. */
+int version_keep(struct region_version **version, uint64_t instance, uint64_t generation,
+                 uint64_t fetched_ns, const struct region_content *content);
+
 /* Opens and checks everything: 0, -ENOENT, -EBADMSG, or why that could not be done. */
 int version_open(struct region_version **version, const struct region *region, int directory,
                  uint64_t instance, uint64_t generation);
