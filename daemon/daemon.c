@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "agent/routes.h"
 #include "base/clock.h"
 #include "http/server.h"
+#include "lambda/extension.h"
+#include "lambda/idle.h"
 #include "log/log.h"
 #include "parts.h"
+#include "source/unavailable.h"
 
 /* How long requests in progress may take after SIGTERM. */
 static const uint64_t drain_ns = 2 * NS_PER_S;
@@ -18,7 +22,8 @@ static const uint64_t drain_ns = 2 * NS_PER_S;
 struct daemon {
     struct parts parts;
     struct routes routes;
-    struct http_server *server;
+    struct http_server *server;  /* NULL: in Lambda, where the port was taken */
+    struct extension *extension; /* NULL: this is not Lambda */
     struct loop_op signals;
     bool is_ending;
     struct error failure;   /* code 0: none; else why the loop was stopped */
@@ -33,16 +38,31 @@ static void part_ended(void *context)
 }
 
 /* Readers keep the region; requests in progress get their answers; then the loop ends. */
-static void begin_end(struct daemon *daemon, const char *signal_name)
+static void begin_end(struct daemon *daemon, uint64_t drain_deadline_ns)
 {
-    log_info("%s: ending; the region stays", signal_name);
     daemon->is_ending = true;
     daemon->routes.fetch.is_ending = true;
-    daemon->parts_running = 3;
+    daemon->parts_running = 2U + (daemon->server ? 1U : 0U) + (daemon->extension ? 1U : 0U);
     /* First, so that the answers which the source wakes say that their connection ends. */
-    http_server_drain(daemon->server, loop_now(daemon->parts.loop) + drain_ns, part_ended, daemon);
+    if (daemon->server)
+        http_server_drain(daemon->server, drain_deadline_ns, part_ended, daemon);
     source_stop(daemon->parts.source, part_ended, daemon);
+    if (daemon->extension)
+        extension_stop(daemon->extension, part_ended, daemon);
     loop_cancel(daemon->parts.loop, &daemon->signals);
+}
+
+static void on_shut_down(void *context, uint64_t deadline_ns)
+{
+    begin_end(context, deadline_ns);
+}
+
+/* Lambda itself gives us up. */
+static void on_refused(void *context, const struct error *error)
+{
+    struct daemon *daemon = context;
+    daemon->failure = *error;
+    begin_end(daemon, loop_now(daemon->parts.loop));
 }
 
 static void on_signal(struct loop *loop, struct loop_op *op, int result)
@@ -66,8 +86,10 @@ static void on_signal(struct loop *loop, struct loop_op *op, int result)
         source_check(daemon->parts.source);
         return;
     }
-    if (!daemon->is_ending)
-        begin_end(daemon, result == SIGTERM ? "SIGTERM" : "SIGINT");
+    if (daemon->is_ending)
+        return;
+    log_info("%s: ending; the region stays", result == SIGTERM ? "SIGTERM" : "SIGINT");
+    begin_end(daemon, loop_now(loop) + drain_ns);
 }
 
 static enum exit_status open_server(struct daemon *daemon, struct error *error)
@@ -94,15 +116,69 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     return rc == -EADDRINUSE || rc == -EACCES ? EXIT_STATUS_PORT : EXIT_STATUS_SETTINGS;
 }
 
+/* First of all: the function's own start waits for it. */
+static enum exit_status enter_lambda(struct daemon *daemon, const struct settings *settings,
+                                     struct error *error)
+{
+    struct extension_options options = {.address = settings->lambda,
+                                        .wants_invoke = !extension_is_managed(),
+                                        .waits = settings->invoke_poll == SETTINGS_INVOKE_WAIT,
+                                        .poll_timeout_ns = settings->request_timeout_ns,
+                                        .shut_down = on_shut_down,
+                                        .refused = on_refused,
+                                        .context = daemon};
+    return extension_open(&daemon->extension, daemon->parts.loop, &options, error)
+               ? EXIT_STATUS_FAILURE
+               : EXIT_STATUS_OK;
+}
+
+/* Whether to go on although a part is missing: in Lambda a function must not fail because of us. */
+static bool goes_on(const struct daemon *daemon, enum exit_status status, const struct error *error,
+                    const char *consequence)
+{
+    if (status != EXIT_STATUS_OK && daemon->extension)
+        log_error("%s%s%s; %s", error->subject, error->subject[0] ? ": " : "", error->message,
+                  consequence);
+    return status == EXIT_STATUS_OK || daemon->extension;
+}
+
+static enum exit_status open_source(struct daemon *daemon, struct error *error)
+{
+    struct parts *parts = &daemon->parts;
+    enum exit_status status = parts_open_source(parts, parts->settings->prefetch_list, true, error);
+    if (!goes_on(daemon, status, error, "requests are told so until the function is set up anew"))
+        return status;
+    if (!parts->source)
+        parts->source = unavailable_source_open(error);
+    if (!parts->source) {
+        error_system(error, ENOMEM, "", "cannot start");
+        return EXIT_STATUS_FAILURE;
+    }
+    return EXIT_STATUS_OK;
+}
+
+static enum exit_status open_parts(struct daemon *daemon, const struct settings *settings,
+                                   struct error *error)
+{
+    struct parts *parts = &daemon->parts;
+    enum exit_status status = parts_open_loop(parts, settings, error);
+    if (status == EXIT_STATUS_OK && settings->lambda)
+        status = enter_lambda(daemon, settings, error);
+    if (status == EXIT_STATUS_OK)
+        status = parts_open_region(parts, error);
+    if (status != EXIT_STATUS_OK)
+        return status;
+    status = open_server(daemon, error);
+    if (!goes_on(daemon, status, error, "there is shared memory only"))
+        return status;
+    return open_source(daemon, error);
+}
+
 static enum exit_status start(struct daemon *daemon, const struct settings *settings,
                               struct error *error)
 {
     struct parts *parts = &daemon->parts;
-    enum exit_status status = parts_open(parts, settings, error);
-    if (status == EXIT_STATUS_OK)
-        status = open_server(daemon, error);
-    if (status == EXIT_STATUS_OK)
-        status = parts_open_source(parts, settings->prefetch_list, true, error);
+    enum exit_status status = open_parts(daemon, settings, error);
     if (status != EXIT_STATUS_OK)
         return status;
     daemon->routes.fetch = (struct fetch){.loop = parts->loop,
@@ -118,8 +194,19 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     sigaddset(&signals, SIGHUP);
     loop_signal(parts->loop, &daemon->signals, &signals, on_signal);
     /* Test harnesses of AWS's agent wait for this line. */
-    log_info("serving on localhost:%u", http_server_port(daemon->server));
+    if (daemon->server)
+        log_info("serving on localhost:%u", http_server_port(daemon->server));
+    if (daemon->extension)
+        extension_start(daemon->extension, parts->source);
     return EXIT_STATUS_OK;
+}
+
+static void close_all(struct daemon *daemon)
+{
+    extension_close(daemon->extension);
+    if (daemon->server)
+        http_server_close(daemon->server);
+    parts_close(&daemon->parts);
 }
 
 enum exit_status daemon_run(const struct settings *settings)
@@ -136,8 +223,11 @@ enum exit_status daemon_run(const struct settings *settings)
     }
     if (status != EXIT_STATUS_OK)
         log_error_object(LOG_LEVEL_FATAL, &error);
-    if (daemon.server)
-        http_server_close(daemon.server);
-    parts_close(&daemon.parts);
-    return status;
+    /* Registered, and not refused by Lambda: it must not see us end. */
+    bool is_expected = status != EXIT_STATUS_OK && daemon.extension && !daemon.is_ending;
+    char id[EXTENSION_ID_SIZE] = "";
+    if (is_expected)
+        snprintf(id, sizeof id, "%s", extension_id(daemon.extension));
+    close_all(&daemon);
+    return is_expected ? lambda_idle(settings->lambda, id) : status;
 }

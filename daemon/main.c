@@ -5,6 +5,7 @@
 
 #include "base/exit_status.h"
 #include "daemon.h"
+#include "lambda/idle.h"
 #include "log/log.h"
 #include "once.h"
 #include "parts.h"
@@ -33,8 +34,12 @@ static enum exit_status run(const struct settings *settings)
 {
     struct error error;
     give_large_blocks_back();
-    if (log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0)
-        return report(EXIT_STATUS_SETTINGS, &error);
+    if (log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0) {
+        report(EXIT_STATUS_SETTINGS, &error);
+        if (!settings->lambda)
+            return EXIT_STATUS_SETTINGS;
+        log_open(settings->log_level, settings->log_format, NULL, &error);
+    }
     for (size_t i = 0; i < settings->warning_count; i++)
         log_warn("%s", settings->warnings[i]);
     bool is_once = settings->action == SETTINGS_ONCE;
@@ -54,6 +59,16 @@ static enum exit_status check(const struct settings *settings)
         return report(EXIT_STATUS_SETTINGS, &error);
     enum exit_status status = parts_check_source(settings, &error);
     return status == EXIT_STATUS_OK ? status : report(status, &error);
+}
+
+/* A setting that cannot be ignored: nothing is served, but in Lambda the function has to run. */
+static enum exit_status refuse(const struct settings *settings, const struct error *error)
+{
+    if (!settings->lambda || settings->action != SETTINGS_RUN)
+        return report(settings->exit_status, error);
+    log_error("%s: %s; until then nothing is served, and the function runs without", error->subject,
+              error->message);
+    return lambda_idle(settings->lambda, NULL);
 }
 
 /* What an option asks for that needs no settings; false: it asks for something else. */
@@ -89,7 +104,7 @@ int main(int argc, char **argv)
     struct error error;
     enum exit_status status = EXIT_STATUS_OK;
     if (settings_load(&settings, argc, argv, environ, &error) != 0)
-        status = report(settings.exit_status, &error);
+        status = refuse(&settings, &error);
     else if (print_of_itself(settings.action))
         status = EXIT_STATUS_OK;
     else if (settings.action == SETTINGS_CHECK)

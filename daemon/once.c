@@ -125,7 +125,9 @@ enum exit_status once_run(const struct settings *settings)
 {
     struct once once = {0};
     struct error error = {0};
-    enum exit_status status = parts_open(&once.parts, settings, &error);
+    enum exit_status status = parts_open_loop(&once.parts, settings, &error);
+    if (status == EXIT_STATUS_OK)
+        status = parts_open_region(&once.parts, &error);
     if (status == EXIT_STATUS_OK)
         status = parts_open_source(&once.parts, NULL, false, &error);
     if (status == EXIT_STATUS_OK)

@@ -16,7 +16,20 @@
 /* Connections idle for longer are not used again: in Lambda a freeze may have come between. */
 enum { IDLE_MAX_S = 60, IDLE_MAX_LAMBDA_S = 4 };
 
-static enum exit_status open_region(struct parts *parts, struct error *error)
+enum exit_status parts_open_loop(struct parts *parts, const struct settings *settings,
+                                 struct error *error)
+{
+    static const enum loop_backend backends[] = {[SETTINGS_LOOP_AUTO] = LOOP_AUTO,
+                                                 [SETTINGS_LOOP_EPOLL] = LOOP_EPOLL,
+                                                 [SETTINGS_LOOP_IO_URING] = LOOP_IO_URING};
+    parts->settings = settings;
+    if (loop_open(&parts->loop, backends[settings->loop], error) != 0)
+        return EXIT_STATUS_SETTINGS;
+    log_info("event loop: %s", loop_describe(parts->loop));
+    return EXIT_STATUS_OK;
+}
+
+enum exit_status parts_open_region(struct parts *parts, struct error *error)
 {
     static const enum region_access access[] = {[SETTINGS_ACCESS_OWNER] = REGION_OWNER,
                                                 [SETTINGS_ACCESS_GROUP] = REGION_GROUP,
@@ -26,28 +39,23 @@ static enum exit_status open_region(struct parts *parts, struct error *error)
                                      .path_is_given = settings->dir_given,
                                      .access = access[settings->access],
                                      .has_group = settings->group != SETTINGS_NO_GROUP,
-                                     .group = settings->group};
-    if (region_open(&parts->region, &options, error) != 0)
+                                     .group = settings->group,
+                                     .may_come_later = settings->lambda != NULL};
+    int rc = region_open(&parts->region, &options, error);
+    if (rc && !parts->region)
         return EXIT_STATUS_REGION;
-    unsigned found = region_recover_each(parts->region, recovered_add, &parts->recovered);
-    log_info("region %s: %u configurations from before", settings->dir, found);
+    if (!rc) {
+        unsigned found = region_recover_each(parts->region, recovered_add, &parts->recovered);
+        log_info("region %s: %u configurations from before", settings->dir, found);
+    }
     if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
                             error) != 0)
         return EXIT_STATUS_FAILURE;
+    if (rc) {
+        configurations_check_root(parts->configurations); /* logs why */
+        log_warn("until there is a region, configurations are to be had over HTTP only");
+    }
     return EXIT_STATUS_OK;
-}
-
-enum exit_status parts_open(struct parts *parts, const struct settings *settings,
-                            struct error *error)
-{
-    static const enum loop_backend backends[] = {[SETTINGS_LOOP_AUTO] = LOOP_AUTO,
-                                                 [SETTINGS_LOOP_EPOLL] = LOOP_EPOLL,
-                                                 [SETTINGS_LOOP_IO_URING] = LOOP_IO_URING};
-    parts->settings = settings;
-    if (loop_open(&parts->loop, backends[settings->loop], error) != 0)
-        return EXIT_STATUS_SETTINGS;
-    log_info("event loop: %s", loop_describe(parts->loop));
-    return open_region(parts, error);
 }
 
 /* What AWS as the source needs: an endpoint, keys, and the authorities that it names. */

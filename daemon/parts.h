@@ -22,9 +22,12 @@ struct parts {
     struct source *source;
 };
 
-/* The loop, the region and the set of configurations. `parts` is zeroed; close it in any case. */
-enum exit_status parts_open(struct parts *parts, const struct settings *settings,
-                            struct error *error);
+/* The event loop. `parts` is zeroed; close it in any case. */
+enum exit_status parts_open_loop(struct parts *parts, const struct settings *settings,
+                                 struct error *error);
+
+/* The region, and the set of configurations. */
+enum exit_status parts_open_region(struct parts *parts, struct error *error);
 
 /*
  * The source that the settings say, with that prefetch list (NULL: none). It begins to work;

@@ -205,10 +205,12 @@ int configuration_deliver(struct configuration *configuration, const struct regi
         configuration_fail(configuration, &error, NULL);
         return rc;
     }
+    if (rc == REGION_KEPT && error.code)
+        log_once(&configuration->region_error, &error);
     configuration->status = *region_entry_record(configuration->entry);
     configuration->state = CONFIGURATION_LIVE;
     configuration->error.code = 0;
-    if (rc == 1)
+    if (rc > 0)
         log_info("%s data for '%s' in %.3fms", is_first ? "retrieved initial" : "updated cache",
                  configuration_text(configuration),
                  (double)(clock_monotonic_ns() - started_ns) / (double)NS_PER_MS);

@@ -61,7 +61,7 @@ void configurations_remove(struct configurations *set, struct configuration *con
 void configurations_check_root(struct configurations *set);
 
 /*
- * A good check that brought content, and began at `started_ns` of the monotonic clock. 0 or 1 as
+ * A good check that brought content, and began at `started_ns` of the monotonic clock. 0 or more as
  * region_entry_publish; -errno when it cannot be published, which counts as a failed check.
  */
 int configuration_deliver(struct configuration *configuration, const struct region_content *content,

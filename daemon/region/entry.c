@@ -108,7 +108,10 @@ static void take_over(struct region_entry *entry)
     cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
     head_close(&entry->head);
     memset(&entry->record, 0, sizeof entry->record);
-    entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
+    if (entry->region->root < 0)
+        entry->untaken = -EAGAIN; /* there may be something below a root that comes later */
+    else
+        entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
 }
 
 /* Before a publication. Without descriptors and memory that would fail as well. */
@@ -116,7 +119,13 @@ static int take_over_at_last(struct region_entry *entry)
 {
     if (!entry->untaken)
         return 0;
+    struct region_version *kept = entry->version;
+    entry->version = NULL;
     take_over(entry);
+    if (entry->version)
+        region_version_drop(kept);
+    else
+        entry->version = kept;
     bool is_shortage =
         entry->untaken == -EMFILE || entry->untaken == -ENFILE || entry->untaken == -ENOMEM;
     return is_shortage ? entry->untaken : 0;
@@ -268,13 +277,13 @@ static bool is_equal(const struct region_version *version, const struct region_c
            strcmp(version->label, content->label) == 0;
 }
 
-int region_entry_publish(struct region_entry *entry, const struct region_content *content,
-                         const struct shmconf_record *status, struct error *error)
+static int publish_new(struct region_entry *entry, const struct region_content *content,
+                       const struct shmconf_record *status, struct error *error)
 {
     int rc = take_over_at_last(entry);
     if (rc)
         return publish_failed(entry, rc, "take over what is", error);
-    if (is_equal(entry->version, content)) {
+    if (entry->head.map && is_equal(entry->version, content)) {
         struct shmconf_record same = *status;
         same.fetched_ns = entry->record.fetched_ns;
         return region_entry_status(entry, &same, error);
@@ -284,6 +293,29 @@ int region_entry_publish(struct region_entry *entry, const struct region_content
         return publish_failed(entry, directory, "make the directory", error);
     rc = publish(entry, directory, head_is_in_place(entry), content, status);
     return rc ? publish_failed(entry, rc, "publish a version", error) : 1;
+}
+
+/* Whether there is nothing that readers have: then there is no harm in being ahead of them. */
+static bool may_keep(const struct region_entry *entry)
+{
+    return entry->region->options.may_come_later && !entry->head.map;
+}
+
+int region_entry_publish(struct region_entry *entry, const struct region_content *content,
+                         const struct shmconf_record *status, struct error *error)
+{
+    struct region_version *version;
+    int rc = publish_new(entry, content, status, error);
+    if (rc >= 0 || !may_keep(entry))
+        return rc;
+    if (version_keep(&version, 0, entry->record.generation + 1, status->fetched_ns, content) != 0)
+        return rc;
+    region_version_drop(entry->version);
+    entry->version = version;
+    take_status(&entry->record, status);
+    if (entry->region->root < 0)
+        error->code = 0;
+    return REGION_KEPT;
 }
 
 int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
@@ -298,10 +330,9 @@ int region_entry_status(struct region_entry *entry, const struct shmconf_record 
     return publish_failed(entry, -EFAULT, "store the status, since its head was truncated", error);
 }
 
-/* Publishes what we have in memory once more, as the next generation. */
-static int republish(struct region_entry *entry)
+/* Publishes what we have in memory, as the next generation. */
+static int republish(struct region_entry *entry, const struct region_version *old)
 {
-    const struct region_version *old = entry->version;
     struct region_content content = {.payload = old->payload,
                                      .size = old->size,
                                      .content_type = old->content_type,
@@ -314,16 +345,31 @@ static int republish(struct region_entry *entry)
     return publish(entry, directory, head_is_in_place(entry), &content, &status);
 }
 
+/* Also when there is a version already, which was kept in memory: nothing is newer than that. */
+static void take_over_later(struct region_entry *entry)
+{
+    struct region_version *kept = entry->version;
+    entry->version = NULL;
+    take_over(entry);
+    if (kept && entry->version)
+        republish(entry, kept);
+    if (entry->version)
+        region_version_drop(kept);
+    else
+        entry->version = kept;
+}
+
 int region_entry_check(struct region_entry *entry, struct error *error)
 {
     if (is_open_question(entry->untaken))
-        take_over(entry);
+        take_over_later(entry);
     /* Without a root region_check_root has said why, and goes on trying. */
     if (!entry->version || entry->region->root < 0)
         return 0;
     if (!(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
         version_is_in_place(entry))
         return 0;
-    int rc = republish(entry);
-    return rc ? publish_failed(entry, rc, "publish again what was removed", error) : 1;
+    const char *what = entry->head.map ? "publish again what was removed" : "publish a version";
+    int rc = republish(entry, entry->version);
+    return rc ? publish_failed(entry, rc, what, error) : 1;
 }

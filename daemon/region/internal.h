@@ -84,7 +84,7 @@ void region_directory_sweep(int directory, uint64_t generation);
 
 /* ---- source.c: where the configurations come from ------------------------------------------- */
 
-/* Writes it into the root, if it was said. 0 or -errno. */
+/* Writes it into the root, if it was said and there is one. 0 or -errno. */
 int region_source_write(struct region *region);
 
 /* ---- head.c: the seqlock --------------------------------------------------------------------- */
@@ -119,6 +119,10 @@ void head_close(struct head *head);
 int version_write(struct region_version **version, struct region *region, int directory,
                   uint64_t instance, uint64_t generation, uint64_t fetched_ns,
                   const struct region_content *content);
+
+/* The same in memory only. */
+int version_keep(struct region_version **version, uint64_t instance, uint64_t generation,
+                 uint64_t fetched_ns, const struct region_content *content);
 
 /* Opens and checks everything: 0, -ENOENT, -EBADMSG, or why that could not be done. */
 int version_open(struct region_version **version, const struct region *region, int directory,

@@ -74,12 +74,12 @@ static int open_root(struct region *region, struct error *error)
  * The lock is on the directory itself: a file inside could be removed with the rest, and systemd's
  * ageing of /tmp leaves a directory alone that is locked so.
  */
-static int lock_root(struct region *region, struct error *error)
+static int lock_root(struct region *region, int attempts, struct error *error)
 {
     for (int attempt = 0; flock(region->root, LOCK_EX | LOCK_NB) != 0; attempt++) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return error_system(error, errno, region->path, "cannot lock the region");
-        if (attempt == LOCK_ATTEMPTS)
+        if (attempt == attempts)
             return error_set(error, EWOULDBLOCK, region->path,
                              "another shmconfd is running here; stop it, or give this one its own "
                              "SHMCONF_DIR");
@@ -96,13 +96,13 @@ static bool root_is_named(const struct region *region)
            status.st_ino == region->inode;
 }
 
-static int open_and_lock(struct region *region, struct error *error)
+static int open_and_lock(struct region *region, int lock_attempts, struct error *error)
 {
     for (int attempt = 0; attempt < 10; attempt++) {
         int rc = open_root(region, error);
         if (rc)
             return rc;
-        rc = lock_root(region, error);
+        rc = lock_root(region, lock_attempts, error);
         if (!rc && root_is_named(region))
             return 0;
         close(steal_fd(&region->root));
@@ -146,13 +146,13 @@ int region_open(struct region **out, const struct region_options *options, struc
     /* An unnamed file gets its name through /proc. */
     region->has_tmpfile = access("/proc/self/fd", F_OK) == 0;
     read_boot_id(region->boot_id);
-    int rc = open_and_lock(region, error);
-    if (rc) {
+    int rc = open_and_lock(region, LOCK_ATTEMPTS, error);
+    if (rc && !options->may_come_later) {
         region_close(region);
         return rc;
     }
     *out = region;
-    return 0;
+    return rc;
 }
 
 void region_close(struct region *region)
@@ -176,7 +176,8 @@ int region_check_root(struct region *region, struct error *error)
     }
     if (region->root >= 0)
         close(steal_fd(&region->root));
-    int rc = open_and_lock(region, error);
+    /* Nobody is kept waiting for a lock: there is another time. */
+    int rc = open_and_lock(region, 0, error);
     if (rc)
         return rc;
     region_source_write(region);

@@ -27,6 +27,7 @@ struct region_options {
     enum region_access access;
     bool has_group;
     gid_t group;
+    bool may_come_later;
 };
 
 /* What a version is made of. Nothing is kept beyond the call. */
@@ -60,7 +61,8 @@ struct region_version {
 
 /*
  * Opens or makes the root directory and locks it. -EPERM: it is not ours; -EWOULDBLOCK: another
- * daemon holds it; else what the system said.
+ * daemon holds it; else what the system said. With `may_come_later` there is a region even so: what
+ * is published stays in memory until region_check_root has found a root.
  */
 int region_open(struct region **region, const struct region_options *options, struct error *error);
 void region_close(struct region *region);
@@ -105,7 +107,11 @@ void region_version_drop(struct region_version *version);
  * Publishes `content` as the next generation, unless bytes, type and label equal the current one's;
  * either way the status is stored: all members of `status` but generation, state and payload_size.
  * Returns 1 for a new generation, 0 for an equal answer; on failure readers keep what they have.
+ * REGION_KEPT: of a region that may come later; it could not be published, and readers had nothing
+ * before, so it is in memory only, until region_entry_check can publish it; the error says why,
+ * with code 0 where there is no root, which region_check_root explains.
  */
+enum { REGION_KEPT = 2 };
 int region_entry_publish(struct region_entry *entry, const struct region_content *content,
                          const struct shmconf_record *status, struct error *error);
 

@@ -42,8 +42,8 @@ int region_source_write(struct region *region)
 {
     char text[SOURCE_SIZE_MAX + 1];
     struct region_file file;
-    if (!region->source)
-        return 0;
+    if (!region->source || region->root < 0)
+        return 0; /* region_check_root writes it into a root that comes later */
     int size =
         snprintf(text, sizeof text, "%" PRIu64 " %s\n", region->source_since_ns, region->source);
     if (size > SOURCE_SIZE_MAX)

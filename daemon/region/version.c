@@ -96,22 +96,26 @@ static char *image_make(uint64_t instance, uint64_t generation, uint64_t fetched
     return file;
 }
 
+int version_keep(struct region_version **version, uint64_t instance, uint64_t generation,
+                 uint64_t fetched_ns, const struct region_content *content)
+{
+    if (content->size > INT32_MAX / 2)
+        return -EFBIG; /* offsets are 32 bits */
+    char *image = image_make(instance, generation, fetched_ns, content);
+    return image ? version_make(version, image) : -ENOMEM;
+}
+
 int version_write(struct region_version **version, struct region *region, int directory,
                   uint64_t instance, uint64_t generation, uint64_t fetched_ns,
                   const struct region_content *content)
 {
     char name[SHMCONF_VERSION_FILE_SIZE];
-    if (content->size > INT32_MAX / 2)
-        return -EFBIG; /* offsets are 32 bits */
-    char *image = image_make(instance, generation, fetched_ns, content);
-    if (!image)
-        return -ENOMEM;
-    int rc = version_make(version, image);
+    int rc = version_keep(version, instance, generation, fetched_ns, content);
     if (rc)
         return rc;
     shmconf_version_file(name, generation);
     struct region_file file;
-    rc = region_file_write(&file, region, directory, REGION_VERSION, name, image,
+    rc = region_file_write(&file, region, directory, REGION_VERSION, name, (*version)->file,
                            (*version)->file_size);
     if (rc) {
         region_version_drop(*version);

@@ -141,6 +141,13 @@ static int apply_given(struct settings *settings, const struct setting *row,
     /* The daemon does not need it: it is the readers' to refuse. */
     if (result < 0 && row->state == SETTING_READERS)
         return warn(settings, error, "%s: %s", problem.subject, problem.message);
+    /* A function must not be without its configuration for a slip in another setting. */
+    if (result < 0 && settings->lambda && settings->action == SETTINGS_RUN) {
+        result = warn(settings, error, "%s: %s; its default counts instead", problem.subject,
+                      problem.message);
+        return !result && row->preset ? setting_parse(settings, row, spelling, row->preset, error)
+                                      : result;
+    }
     if (result < 0)
         return error_set(error, EINVAL, problem.subject, "%s", problem.message);
     return row->state == SETTING_IGNORED ? object(settings, row, spelling, error) : 0;
@@ -183,7 +190,10 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
         return result;
     if (settings->action == SETTINGS_RUN || settings->action == SETTINGS_CHECK ||
         settings->action == SETTINGS_ONCE) {
-        settings->lambda = variable(environment, "AWS_LAMBDA_RUNTIME_API") != NULL;
+        const char *lambda = variable(environment, "AWS_LAMBDA_RUNTIME_API");
+        settings->lambda = lambda ? strdup(lambda) : NULL;
+        if (lambda && !settings->lambda)
+            return no_memory(error);
         result = read_variables(settings, environment, error);
         if (result == 0)
             result = warn_unknown(settings, environment, error);
@@ -210,6 +220,7 @@ void settings_free(struct settings *settings)
     for (size_t i = 0; settings->values && i < settings_count; i++)
         free(settings->values[i].text);
     free(settings->values);
+    free(settings->lambda);
     for (size_t i = 0; i < settings->warning_count; i++)
         free(settings->warnings[i]);
     free(settings->warnings);

@@ -34,6 +34,7 @@ enum settings_action {
 };
 
 enum settings_access { SETTINGS_ACCESS_OWNER, SETTINGS_ACCESS_GROUP, SETTINGS_ACCESS_ALL };
+enum settings_invoke_poll { SETTINGS_INVOKE_WAIT, SETTINGS_INVOKE_BACKGROUND };
 enum settings_loop { SETTINGS_LOOP_AUTO, SETTINGS_LOOP_EPOLL, SETTINGS_LOOP_IO_URING };
 
 #define SETTINGS_NO_GROUP ((gid_t)-1)
@@ -43,7 +44,7 @@ struct settings_value;
 /* Texts belong to the struct. A text that is not given and has no default is NULL. */
 struct settings {
     enum settings_action action;
-    bool lambda;  /* AWS_LAMBDA_RUNTIME_API is set */
+    char *lambda; /* AWS_LAMBDA_RUNTIME_API; NULL: this is not Lambda */
     char **names; /* for --once, of argv; none: prefetch_list says them */
     size_t name_count;
 
@@ -69,6 +70,7 @@ struct settings {
     uint64_t fresh_wait_ns;     /* 0: a request never waits for a late check */
     const char *prefetch_list;  /* NULL: nothing */
     const char *service_region; /* NULL: as AWS's standard variables say */
+    enum settings_invoke_poll invoke_poll;
     enum settings_loop loop;
 
     /* From here on checked but not yet used: settings_load warns when one is given. */

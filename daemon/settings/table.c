@@ -85,6 +85,10 @@ const struct setting settings_table[] = {
      .topic = TOPIC_SOURCE, .argument = "TIME", .preset = "100ms", MEMBER(fresh_wait_ns),
      .meaning = "Longest time that an HTTP request waits for the running look at a configuration "
                 "that is overdue, as after a freeze; 0 never waits."},
+    {"INVOKE_POLL", .type = SETTING_CHOICE, .choices = "wait|background",
+     .topic = TOPIC_SOURCE, .argument = "HOW", .preset = "wait", MEMBER(invoke_poll),
+     .meaning = "In Lambda: whether an invocation ends only when the polls that were due at its "
+                "start have ended, or leaves them to a sandbox that may be frozen."},
     {"BACKUP_DIRECTORY", AWS("BACKUP_DIRECTORY"), .type = SETTING_PATH, .state = SETTING_IGNORED,
      .topic = TOPIC_SOURCE, .argument = "PATH", MEMBER(backup_directory),
      .absence = "no backups", .meaning = "Directory for backups of what was fetched."},

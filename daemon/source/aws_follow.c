@@ -92,8 +92,10 @@ static void plan(struct follow *follow)
 /* Waiters may do anything: nothing of the follow is touched after them. */
 static void end_check(struct follow *follow)
 {
+    struct aws_source *source = follow->source;
     follow_arm(follow);
     source_waiters_wake(&follow->waiters);
+    aws_source_end_check(source);
 }
 
 /* Names that nobody listed and that perhaps do not exist: they must not hold up the others. */

@@ -44,6 +44,7 @@ struct aws_source {
     uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
     void *tree;            /* of search.h, by name */
     struct follow *first;
+    struct source_waiter *settled; /* who waits until no check runs */
     bool is_stopping;
 };
 
@@ -74,5 +75,8 @@ void aws_source_resume(struct aws_source *source, const struct recovered *recove
 
 /* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);
+
+/* aws.c: to be called last when a check has ended. */
+void aws_source_end_check(struct aws_source *source);
 
 #endif

@@ -303,6 +303,15 @@ static void check(struct source *base)
     check_all((struct directory_source *)base, quiet_after_close);
 }
 
+/* What changes is read at once, and nothing waits for an answer. */
+static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
+{
+    (void)base;
+    (void)parked_ns;
+    (void)waiter;
+    return false;
+}
+
 static void stop(struct source *base, void (*closed)(void *context), void *context)
 {
     struct directory_source *source = (struct directory_source *)base;
@@ -335,7 +344,7 @@ int directory_source_open(struct source **out, struct loop *loop,
                           struct configurations *configurations, const char *path,
                           struct error *error)
 {
-    static const struct source_kind kind = {want, check, stop, close_source};
+    static const struct source_kind kind = {want, check, settle, stop, close_source};
     struct directory_source *source = calloc(1, sizeof *source);
     char *copy = strdup(path);
     if (!source || !copy) {

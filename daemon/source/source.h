@@ -7,6 +7,7 @@
 #define SHMCONFD_SOURCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "shmconf/name.h"
@@ -34,6 +35,7 @@ struct source_kind {
     enum source_wanted (*want)(struct source *source, const struct shmconf_name *name,
                                struct source_waiter *waiter, struct error *error);
     void (*check)(struct source *source);
+    bool (*settle)(struct source *source, uint64_t parked_ns, struct source_waiter *waiter);
     void (*stop)(struct source *source, void (*closed)(void *context), void *context);
     void (*close)(struct source *source);
 };
@@ -56,6 +58,17 @@ static inline enum source_wanted source_want(struct source *source, const struct
 static inline void source_check(struct source *source)
 {
     source->kind->check(source);
+}
+
+/*
+ * Begins every check that is due. False when none runs then; else the waiter's `done` is called,
+ * never inside, when none runs any more. `parked_ns` is how long the process may have stood still
+ * without a clock that tells: after some seconds connections are dead and half-read answers old.
+ */
+static inline bool source_settle(struct source *source, uint64_t parked_ns,
+                                 struct source_waiter *waiter)
+{
+    return source->kind->settle(source, parked_ns, waiter);
 }
 
 /*

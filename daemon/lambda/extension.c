@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lambda/extension.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "lambda/extensions_api.h"
+#include "log/log.h"
+
+enum { NAME_SIZE = 256 };
+
+/* Between the end of a wait and the invocation's deadline, for the last question. */
+static const uint64_t margin_ns = 100 * NS_PER_MS;
+
+/* A SHUTDOWN that does not say how long: Lambda gives 2 s together with the runtime. */
+static const uint64_t shutdown_ns = NS_PER_S;
+
+/* Before a question that got no answer is asked again. */
+static const uint64_t retry_ns = 200 * NS_PER_MS;
+
+struct extension {
+    struct extension_options options;
+    struct loop *loop;
+    struct extensions_api *api;
+    struct source *source;       /* NULL: nothing is polled */
+    struct source_waiter waiter; /* for the polls between an event and the next question */
+    struct loop_timer limit;     /* of that wait, or of a pause before a question is repeated */
+    uint64_t started_ns;
+    uint64_t asked_ns; /* CLOCK_BOOTTIME of the last question; 0: none yet */
+    bool is_registered;
+    bool is_stopping;
+    bool has_complained; /* of questions without an answer */
+    struct error error;  /* of the registration */
+};
+
+static void ask(struct extension *extension);
+
+bool extension_is_managed(void)
+{
+    const char *type = getenv("AWS_LAMBDA_INITIALIZATION_TYPE");
+    return type && strcasecmp(type, "lambda-managed-instances") == 0;
+}
+
+/* Lambda knows an external extension by its file's name, so a renamed one goes on working. */
+static void own_name(char name[NAME_SIZE])
+{
+    char path[4096];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    const char *whole = program_invocation_name;
+    if (size > 0) {
+        path[size] = '\0';
+        whole = path;
+    }
+    const char *slash = strrchr(whole, '/');
+    snprintf(name, NAME_SIZE, "%.*s", NAME_SIZE - 1, slash ? slash + 1 : whole);
+}
+
+static struct extension *of_timer(struct loop_timer *timer)
+{
+    return (struct extension *)((char *)timer - offsetof(struct extension, limit));
+}
+
+static void on_ask_again(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    ask(of_timer(timer));
+}
+
+/* The polls have ended, or may not be waited for any longer. */
+static void end_wait(struct extension *extension)
+{
+    source_waiter_cancel(&extension->waiter);
+    loop_timer_stop(extension->loop, &extension->limit);
+    ask(extension);
+}
+
+static void on_settled(struct source_waiter *waiter)
+{
+    end_wait((struct extension *)((char *)waiter - offsetof(struct extension, waiter)));
+}
+
+static void on_limit(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    log_debug("a poll goes on beyond its invocation");
+    end_wait(of_timer(timer));
+}
+
+/* Begins what is due and waits for it, no longer than `longest_ns`; then asks for the next event.
+ */
+static void poll_and_ask(struct extension *extension, uint64_t parked_ns, uint64_t longest_ns)
+{
+    if (!extension->source || !source_settle(extension->source, parked_ns, &extension->waiter)) {
+        ask(extension);
+        return;
+    }
+    if (longest_ns == 0)
+        end_wait(extension);
+    else
+        loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + longest_ns,
+                         on_limit);
+}
+
+static uint64_t until(uint64_t unix_ns)
+{
+    uint64_t now = clock_realtime_ns();
+    return unix_ns > now ? unix_ns - now : 0;
+}
+
+static void invoke(struct extension *extension, const struct extensions_event *event)
+{
+    uint64_t longest_ns = extension->options.poll_timeout_ns;
+    uint64_t left_ns = until(event->deadline_ns);
+    if (event->deadline_ns && left_ns < longest_ns + margin_ns)
+        longest_ns = left_ns > margin_ns ? left_ns - margin_ns : 0;
+    poll_and_ask(extension, clock_ns(CLOCK_BOOTTIME) - extension->asked_ns,
+                 extension->options.waits ? longest_ns : 0);
+}
+
+static void shut_down(struct extension *extension, const struct extensions_event *event)
+{
+    uint64_t left_ns = event->deadline_ns ? until(event->deadline_ns) : shutdown_ns;
+    log_info("SHUTDOWN (%s): %.1f s are left", event->reason[0] ? event->reason : "no reason given",
+             (double)left_ns / (double)NS_PER_S);
+    /* Half of it: what is left over is for the system's own part of our end. */
+    extension->options.shut_down(extension->options.context, clock_monotonic_ns() + left_ns / 2);
+}
+
+static void on_event(void *owner, int rc, const struct extensions_event *event,
+                     const struct error *error)
+{
+    struct extension *extension = owner;
+    if (extension->is_stopping)
+        return;
+    if (rc == -EACCES) {
+        extension->options.refused(extension->options.context, error);
+        return;
+    }
+    if (rc) {
+        if (!extension->has_complained)
+            log_error("%s; asking again", error->message);
+        extension->has_complained = true;
+        loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
+                         on_ask_again);
+        return;
+    }
+    extension->has_complained = false;
+    if (event->kind == EXTENSIONS_SHUTDOWN)
+        shut_down(extension, event);
+    else
+        invoke(extension,
+               event); /* also of a kind that is not known: the polls are due either way */
+}
+
+static void ask(struct extension *extension)
+{
+    if (extension->is_stopping)
+        return;
+    if (extension->asked_ns == 0)
+        log_info("ready for the first invocation %.1f ms after the start",
+                 (double)(clock_monotonic_ns() - extension->started_ns) / (double)NS_PER_MS);
+    extension->asked_ns = clock_ns(CLOCK_BOOTTIME);
+    if (extensions_api_next(extension->api, on_event, extension) != 0)
+        loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
+                         on_ask_again);
+}
+
+static void on_registered(void *owner, int rc, const struct extensions_event *event,
+                          const struct error *error)
+{
+    struct extension *extension = owner;
+    (void)event;
+    extension->is_registered = rc == 0;
+    if (rc)
+        extension->error = *error;
+    loop_stop(extension->loop);
+}
+
+static int make(struct extension **out, struct loop *loop, const struct extension_options *options,
+                struct error *error)
+{
+    struct extension *extension = calloc(1, sizeof *extension);
+    if (!extension)
+        return error_system(error, ENOMEM, "", "cannot be an extension");
+    extension->options = *options;
+    extension->loop = loop;
+    extension->started_ns = clock_monotonic_ns();
+    extension->waiter.done = on_settled;
+    int rc = extensions_api_open(&extension->api, loop, options->address, error);
+    if (rc) {
+        free(extension);
+        return rc;
+    }
+    *out = extension;
+    return 0;
+}
+
+int extension_open(struct extension **out, struct loop *loop,
+                   const struct extension_options *options, struct error *error)
+{
+    char name[NAME_SIZE];
+    struct extension *extension;
+    int rc = make(&extension, loop, options, error);
+    if (rc)
+        return rc;
+    own_name(name);
+    rc = extensions_api_register(extension->api, name, options->wants_invoke, on_registered,
+                                 extension);
+    if (rc)
+        error_system(error, -rc, "", "cannot register with Lambda");
+    else
+        rc = loop_run(loop, error);
+    if (!rc && !extension->is_registered) {
+        *error = extension->error;
+        rc = -error->code;
+    }
+    if (rc) {
+        extension_close(extension);
+        return rc;
+    }
+    log_info("registered with Lambda as '%s' for %s", name,
+             options->wants_invoke ? "INVOKE and SHUTDOWN" : "SHUTDOWN");
+    *out = extension;
+    return 0;
+}
+
+int extension_resume(struct extension **out, struct loop *loop,
+                     const struct extension_options *options, const char *id, struct error *error)
+{
+    int rc = make(out, loop, options, error);
+    if (!rc)
+        extensions_api_set_id((*out)->api, id);
+    return rc;
+}
+
+void extension_start(struct extension *extension, struct source *source)
+{
+    extension->source = source;
+    poll_and_ask(extension, 0, EXTENSION_INIT_WAIT_S * NS_PER_S);
+}
+
+const char *extension_id(const struct extension *extension)
+{
+    return extensions_api_id(extension->api);
+}
+
+void extension_stop(struct extension *extension, void (*closed)(void *context), void *context)
+{
+    extension->is_stopping = true;
+    source_waiter_cancel(&extension->waiter);
+    loop_timer_stop(extension->loop, &extension->limit);
+    extensions_api_stop(extension->api, closed, context);
+}
+
+void extension_close(struct extension *extension)
+{
+    if (!extension)
+        return;
+    extensions_api_close(extension->api);
+    free(extension);
+}
