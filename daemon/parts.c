@@ -106,6 +106,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                          .idle_max_s =
                                              settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
                                          .ca_bundle = ca_bundle,
+                                         .keeps_fresh = settings->lambda != NULL,
                                          .prefetch_list = prefetch_list,
                                          .recovered = goes_on ? &parts->recovered : NULL};
     int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);

@@ -142,7 +142,18 @@ struct follow *aws_source_add(struct aws_source *source, const struct shmconf_na
     return follow;
 }
 
-static void prefetch_one(struct aws_source *source, const char *text)
+/*
+ * When a Lambda sandbox was reset: a new session would receive once more what its predecessor has
+ * left a moment ago.
+ */
+static void keep_fresh(struct follow *follow, const struct recovered *recovered)
+{
+    const struct recovered_one *one = recovered_find(recovered, &follow->name);
+    if (one)
+        follow->schedule.due_ns += aws_source_wait_of(follow->source, &one->record);
+}
+
+static void prefetch_one(struct aws_source *source, const char *text, const struct recovered *fresh)
 {
     struct error error;
     struct shmconf_name name;
@@ -158,18 +169,23 @@ static void prefetch_one(struct aws_source *source, const char *text)
         return;
     }
     follow->is_kept = true;
+    if (fresh)
+        keep_fresh(follow, fresh);
     follow_go(follow);
+    if (!follow->call)
+        follow_arm(follow);
 }
 
-static int prefetch(struct aws_source *source, const char *list, struct error *error)
+static int prefetch(struct aws_source *source, const struct aws_source_options *options,
+                    struct error *error)
 {
     cleanup_free char *text;
     cleanup_free char **names;
     size_t count;
-    if (name_list_split(list, &text, &names, &count) != 0)
+    if (name_list_split(options->prefetch_list, &text, &names, &count) != 0)
         return error_system(error, ENOMEM, "PREFETCH_LIST", "cannot be taken apart");
     for (size_t i = 0; i < count; i++)
-        prefetch_one(source, names[i]);
+        prefetch_one(source, names[i], options->keeps_fresh ? options->recovered : NULL);
     return 0;
 }
 
@@ -314,12 +330,12 @@ void aws_source_end_check(struct aws_source *source)
  * begun since, by an HTTP request that came first, is as good as new. Idle connections are no
  * matter here: they are too old to be used again.
  */
-static void renew_old(struct follow *follow, uint64_t parked_ns)
+static bool interrupt_old(struct follow *follow, uint64_t parked_ns)
 {
     if (!follow->call || clock_monotonic_ns() - follow->started_ns < parked_ns)
-        return;
+        return false;
     follow_interrupt(follow);
-    follow_arm(follow);
+    return true;
 }
 
 static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
@@ -327,10 +343,11 @@ static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter
     struct aws_source *source = aws_of(base);
     aws_source_look_for_thaw(source, 0);
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (parked_ns > late_max)
-            renew_old(follow, parked_ns);
-        if (follow->waiters || follow->timer.position)
+        bool was_running = parked_ns > late_max && interrupt_old(follow, parked_ns);
+        if (was_running || follow->timer.position)
             follow_go(follow);
+        if (!follow->call)
+            follow_arm(follow);
     }
     if (!is_busy(source))
         return false;
@@ -397,7 +414,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     if (!rc) {
         log_info("AppConfig in %s at %s", options->endpoint->region, options->endpoint->base);
         aws_source_look_for_thaw(source, 0);
-        rc = prefetch(source, options->prefetch_list, error);
+        rc = prefetch(source, options, error);
     }
     if (!rc && options->recovered)
         aws_source_resume(source, options->recovered);

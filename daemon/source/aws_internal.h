@@ -70,7 +70,10 @@ struct follow *aws_source_find(struct aws_source *source, const struct shmconf_n
 struct follow *aws_source_add(struct aws_source *source, const struct shmconf_name *name,
                               struct error *error);
 
-/* aws_recovered.c: goes on with these, as far as there is room. */
+/* aws_recovered.c: for how long what a predecessor recorded is as good as checked. */
+uint64_t aws_source_wait_of(const struct aws_source *source, const struct shmconf_record *record);
+
+/* Goes on with these, as far as there is room. */
 void aws_source_resume(struct aws_source *source, const struct recovered *recovered);
 
 /* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */

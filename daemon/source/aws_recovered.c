@@ -11,7 +11,7 @@ static const uint64_t pause_max = 100 * NS_PER_MS;
  * From now to the check that the predecessor had planned: a new session receives the content once
  * more, so an earlier one would only cost. No longer than an interval: the clock may have been set.
  */
-static uint64_t wait_of(const struct aws_source *source, const struct shmconf_record *record)
+uint64_t aws_source_wait_of(const struct aws_source *source, const struct shmconf_record *record)
 {
     uint64_t now = clock_realtime_ns();
     uint64_t wait = record->next_ns > now ? record->next_ns - now : 0;
@@ -28,7 +28,7 @@ static bool resume(struct aws_source *source, const struct recovered_one *one, u
         log_error_object(LOG_LEVEL_WARN, &error);
         return false;
     }
-    uint64_t wait = wait_of(source, &one->record);
+    uint64_t wait = aws_source_wait_of(source, &one->record);
     uint64_t now = clock_monotonic_ns();
     follow->is_left = true;
     if (wait)

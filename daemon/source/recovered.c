@@ -74,6 +74,17 @@ void recovered_select(struct recovered *recovered, uint64_t since_ns, uint64_t n
         qsort(recovered->list, kept, sizeof(struct recovered_one *), compare);
 }
 
+const struct recovered_one *recovered_find(const struct recovered *recovered,
+                                           const struct shmconf_name *name)
+{
+    for (size_t i = 0; i < recovered->count; i++) {
+        const struct recovered_one *one = recovered->list[i];
+        if (one->name.size == name->size && memcmp(one->name.text, name->text, name->size) == 0)
+            return one;
+    }
+    return NULL;
+}
+
 void recovered_free(struct recovered *recovered)
 {
     for (size_t i = 0; i < recovered->count; i++)

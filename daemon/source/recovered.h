@@ -37,6 +37,10 @@ void recovered_add(void *context, const struct shmconf_name *name,
  */
 void recovered_select(struct recovered *recovered, uint64_t since_ns, uint64_t now_ns);
 
+/* The one of that name, or NULL. */
+const struct recovered_one *recovered_find(const struct recovered *recovered,
+                                           const struct shmconf_name *name);
+
 void recovered_free(struct recovered *recovered);
 
 #endif
