@@ -311,50 +311,6 @@ static void check(struct source *base)
     }
 }
 
-static bool is_busy(const struct aws_source *source)
-{
-    const struct follow *follow = source->first;
-    while (follow && !follow->call)
-        follow = follow->next;
-    return follow != NULL;
-}
-
-void aws_source_end_check(struct aws_source *source)
-{
-    if (source->settled && !is_busy(source))
-        source_waiters_wake(&source->settled);
-}
-
-/*
- * Of a call that was under way when the process was parked, nothing is to be expected; one that was
- * begun since, by an HTTP request that came first, is as good as new. Idle connections are no
- * matter here: they are too old to be used again.
- */
-static bool interrupt_old(struct follow *follow, uint64_t parked_ns)
-{
-    if (!follow->call || clock_monotonic_ns() - follow->started_ns < parked_ns)
-        return false;
-    follow_interrupt(follow);
-    return true;
-}
-
-static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
-{
-    struct aws_source *source = aws_of(base);
-    aws_source_look_for_thaw(source, 0);
-    for (struct follow *follow = source->first; follow; follow = follow->next) {
-        bool was_running = parked_ns > late_max && interrupt_old(follow, parked_ns);
-        if (was_running || follow->timer.position)
-            follow_go(follow);
-        if (!follow->call)
-            follow_arm(follow);
-    }
-    if (!is_busy(source))
-        return false;
-    source_waiter_add(&source->settled, waiter);
-    return true;
-}
-
 static void stop(struct source *base, void (*closed)(void *context), void *context)
 {
     struct aws_source *source = aws_of(base);
@@ -392,7 +348,7 @@ static unsigned session_interval(uint64_t poll_interval_ns)
 int aws_source_open(struct source **out, struct loop *loop, struct configurations *configurations,
                     const struct aws_source_options *options, struct error *error)
 {
-    static const struct source_kind kind = {want, check, settle, stop, close_source};
+    static const struct source_kind kind = {want, check, aws_source_settle, stop, close_source};
     struct transfers_options transfers = {.connections_max = options->connections_max,
                                           .timeout_ns = options->request_timeout_ns,
                                           .idle_max_s = options->idle_max_s,

@@ -79,7 +79,9 @@ void aws_source_resume(struct aws_source *source, const struct recovered *recove
 /* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);
 
-/* aws.c: to be called last when a check has ended. */
+/* aws_settle.c: the `settle` of this source; and what is to be called last when a check has ended.
+ */
+bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter);
 void aws_source_end_check(struct aws_source *source);
 
 #endif

@@ -62,6 +62,7 @@ class ExtensionsApi:
         self.registrations = []     # what was registered for
         self.is_parked = False      # it waits for an event
         self.breaches = []
+        self.resets = 0
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.api = self
@@ -127,9 +128,12 @@ class ExtensionsApi:
         self.is_parked = True
         self.times.append(time.monotonic())
         self.changed.notify_all()
-        while self.events == []:
+        mine = self.resets
+        while self.events == [] or mine != self.resets:
+            if mine != self.resets:
+                return None  # who asked was killed
             self.changed.wait(0.2)
-            if not self.events and is_gone(connection):
+            if mine == self.resets and not self.events and is_gone(connection):
                 self.is_parked = False
                 return None
         self.is_parked = False
@@ -162,6 +166,8 @@ class ExtensionsApi:
         """The extension has been killed: Lambda starts everything anew, and it registers again."""
         with self.changed:
             self.registrations, self.times, self.is_parked = [], [], False
+            self.resets += 1
+            self.changed.notify_all()
 
     def wait(self, condition, timeout=20):
         with self.changed:

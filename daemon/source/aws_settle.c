@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between two events of Lambda: what is due is begun, and somebody is told when all has ended. */
+#include "base/clock.h"
+#include "source/aws_internal.h"
+
+/* After being parked for longer than this, nothing is to be expected of what was under way. */
+static const uint64_t parked_max = 2 * NS_PER_S;
+
+static bool is_busy(const struct aws_source *source)
+{
+    const struct follow *follow = source->first;
+    while (follow && !follow->call)
+        follow = follow->next;
+    return follow != NULL;
+}
+
+void aws_source_end_check(struct aws_source *source)
+{
+    if (source->settled && !is_busy(source))
+        source_waiters_wake(&source->settled);
+}
+
+/*
+ * Of a call that was under way when the process was parked, nothing is to be expected; one that was
+ * begun since, by an HTTP request that came first, is as good as new. Idle connections are no
+ * matter here: they are too old to be used again.
+ */
+static bool interrupt_old(struct follow *follow, uint64_t parked_ns)
+{
+    if (!follow->call || clock_monotonic_ns() - follow->started_ns < parked_ns)
+        return false;
+    follow_interrupt(follow);
+    return true;
+}
+
+bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
+{
+    struct aws_source *source = (struct aws_source *)base;
+    aws_source_look_for_thaw(source, 0);
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        bool was_running = parked_ns > parked_max && interrupt_old(follow, parked_ns);
+        if (was_running || follow->timer.position)
+            follow_go(follow);
+        if (!follow->call)
+            follow_arm(follow);
+    }
+    if (!is_busy(source))
+        return false;
+    source_waiter_add(&source->settled, waiter);
+    return true;
+}
