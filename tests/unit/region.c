@@ -333,8 +333,9 @@ static void a_damaged_version_is_not_taken_over(struct fixture *f)
 }
 
 /*
- * Nothing is ever synced to the disk. So after a reboot a body is what its checksum says or nothing:
- * a successor vouches for what is whole with a head of this boot, to which readers come along.
+ * Nothing is ever synced to the disk. So after a reboot a body is what its checksum says or
+ * nothing: a successor vouches for what is whole with a head of this boot, to which readers come
+ * along.
  */
 static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
 {
