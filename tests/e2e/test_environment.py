@@ -2,10 +2,11 @@
 """Full, read-only and unusual file systems, no /proc, no descriptors: real ones, for root.
 
 A full tmpfs and a full table of descriptors are in test_region_taken.py, refused system calls in
-test_settings.py; quotas and a file system without O_TMPFILE are made up by faults.region.
+test_settings.py; a file system without O_TMPFILE is made up by faults.region.
 """
 import contextlib
 import errno
+import os
 import resource
 import subprocess
 from pathlib import Path
@@ -70,16 +71,25 @@ def without_inodes(place):
         path.unlink()
 
 
-@pytest.mark.parametrize("shortage", [filled, without_inodes])
-def test_full_ext4_keeps_the_last_version(tmp_path, shortage):
-    """Unlike tmpfs it has a journal, allocates late, and runs out of inodes by themselves."""
-    mount, image = tmp_path / "mount", tmp_path / "image"
-    mount.mkdir()
-    image.write_bytes(bytes(4 << 20))
-    made = subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-N", "64", image], capture_output=True,
-                          text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    wrapper = in_private(f'mount -o loop "{image}" "{mount}"')
+@contextlib.contextmanager
+def over_quota(place):
+    """There is space, but not for this daemon."""
+    limit = ["btrfs", "qgroup", "limit"]
+    subprocess.run([*limit, "16K", place], check=True)
+    yield
+    subprocess.run([*limit, "none", place], check=True)
+
+
+def make_image(image, size, *command):
+    """A file with a file system in it."""
+    with open(image, "wb") as file:
+        file.truncate(size)
+    subprocess.run([*command, image], check=True)
+
+
+def assert_shortage_is_survived(tmp_path, wrapper, mount, shortage, code):
+    """`shortage` is a context manager of the directory `mount`, as the daemon sees it."""
+    words = os.strerror(code)
     with Daemon(tmp_path, wrapper=wrapper, root=mount / "region") as daemon:
         place = inside(daemon, mount)
         daemon.put(FILE, "a" * 1000)
@@ -88,19 +98,40 @@ def test_full_ext4_keeps_the_last_version(tmp_path, shortage):
             assert reader("enter")["size"] == 1000
             with shortage(place):
                 daemon.put(FILE, "b" * 300000)
-                daemon.put("A:B:New.txt", "new")
-                daemon.wait_log(f"{NAME}: cannot publish a version in .*No space left on device")
-                assert "No space left" in daemon.wait_status("A:B:New", 500).text
+                daemon.put("A:B:New.txt", "new" * 10000)
+                daemon.wait_log(f"{NAME}: cannot publish a version in .*{words}")
+                assert words in daemon.wait_status("A:B:New", 500).text
                 wait_until(lambda: reader("status")["failures"] >= 2)
-                assert reader("status")["error"] == errno.ENOSPC
+                assert reader("status")["error"] == code
                 assert reader("enter")["text"] == "a" * 1000
                 daemon.wait_body(NAME, "a" * 1000)
                 assert names(place / "region") == ["head", "v00000001"]
-                assert daemon.count_log(f"{NAME}: .*No space left") == 1
+                assert daemon.count_log(f"{NAME}: .*{words}") == 1
             daemon.wait_body(NAME, "b" * 300000)
-            daemon.wait_body("A:B:New", "new")
+            daemon.wait_body("A:B:New", "new" * 10000)
             wait_until(lambda: reader("enter")["size"] == 300000)
             assert names(place / "region") == ["head", "v00000001", "v00000002"]
+
+
+@pytest.mark.parametrize("shortage", [filled, without_inodes])
+def test_full_ext4_keeps_the_last_version(tmp_path, shortage):
+    """Unlike tmpfs it has a journal, allocates late, and runs out of inodes by themselves."""
+    mount, image = tmp_path / "mount", tmp_path / "image"
+    mount.mkdir()
+    make_image(image, 4 << 20, "mkfs.ext4", "-q", "-m", "0", "-N", "64")
+    wrapper = in_private(f'mount -o loop "{image}" "{mount}"')
+    assert_shortage_is_survived(tmp_path, wrapper, mount, shortage, errno.ENOSPC)
+
+
+def test_quota_keeps_the_last_version(tmp_path):
+    """Of btrfs: kernels without CONFIG_QFMT_V2 know no quotas of ext4."""
+    mount, image = tmp_path / "mount", tmp_path / "image"
+    mount.mkdir()
+    make_image(image, 128 << 20, "mkfs.btrfs", "-q", "--mixed")
+    wrapper = in_private(f'mount -o loop "{image}" "{mount}"; '
+                         f'[ -e "{mount}/own" ] || btrfs -q subvolume create "{mount}/own"; '
+                         f'btrfs -q quota enable "{mount}"')
+    assert_shortage_is_survived(tmp_path, wrapper, mount / "own", over_quota, errno.EDQUOT)
 
 
 def test_read_only_region_is_taken_over_once_it_can_be_written(tmp_path):

@@ -6,27 +6,15 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "proc.h"
 #include "region/region.h"
-
-static bool has_proc = true;
-
-/* The test is linked with --wrap=access: without /proc the region does without unnamed files. */
-int __real_access(const char *path, int mode);
-int __wrap_access(const char *path, int mode);
-
-int __wrap_access(const char *path, int mode)
-{
-    if (!has_proc && strcmp(path, "/proc/self/fd") == 0)
-        return -1;
-    return __real_access(path, mode);
-}
 
 static struct region *open_region(const struct crash_shared *shared, uint64_t incarnation)
 {
     struct region *region;
     struct error error = {0};
     struct region_options options = {.path = shared->root, .path_is_given = true};
-    has_proc = incarnation % 2 == 0;
+    proc_is_there = incarnation % 2 == 0;
     if (region_open(&region, &options, &error) != 0)
         crash_fail("writer %llu: %s: %s", (unsigned long long)incarnation, error.subject,
                    error.message);

@@ -8,20 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proc.h"
 #include "step.h"
-
-static bool has_proc = true;
-
-/* The test is linked with --wrap=access: without /proc the region does without unnamed files. */
-int __real_access(const char *path, int mode);
-int __wrap_access(const char *path, int mode);
-
-int __wrap_access(const char *path, int mode)
-{
-    if (!has_proc && strcmp(path, "/proc/self/fd") == 0)
-        return -1;
-    return __real_access(path, mode);
-}
 
 /* ---- The writer's calls ------------------------------------------------------------------------
  */
@@ -31,7 +19,7 @@ void step_open(struct step_writer *writer)
     struct shmconf_name name;
     struct error error = {0};
     struct region_options options = {.path = writer->root, .path_is_given = true};
-    has_proc = !writer->scenario->has_no_tmpfile;
+    proc_is_there = !writer->scenario->has_no_tmpfile;
     if (region_open(&writer->region, &options, &error) != 0)
         step_fail("%s: %s", error.subject, error.message);
     region_recover(writer->region);

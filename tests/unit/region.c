@@ -332,10 +332,44 @@ static void a_damaged_version_is_not_taken_over(struct fixture *f)
     }
 }
 
+/*
+ * Nothing is ever synced to the disk. So after a reboot a body is what its checksum says or
+ * nothing: a successor vouches for what is whole with a head of this boot, to which readers come
+ * along.
+ */
+static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
+{
+    char earlier[16] = "an earlier boot";
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), earlier, sizeof earlier);
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+    CHECK_STRING("one", shmconf_text(shmconf_enter(&reader)).data);
+    shmconf_leave(&reader);
+    const uint32_t *seq = reader.seq;
+    CHECK(!shmconf_is_this_boot(reader.head->boot_id));
+
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    CHECK_STRING("one", region_entry_version(entry)->payload);
+    CHECK_INT(1, region_entry_record(entry)->generation);
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, 5000));
+    CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);
+    shmconf_leave(&reader);
+    CHECK(reader.seq != seq);
+    CHECK(shmconf_is_this_boot(reader.head->boot_id));
+    CHECK_INT(0, shmconf_close(&reader));
+    region_entry_close(entry);
+}
+
 int main(void)
 {
     fixture_run(damage_in_place_is_repaired);
     fixture_run(a_damaged_version_is_not_taken_over);
+    fixture_run(a_head_of_an_earlier_boot_is_replaced);
     fixture_run(a_name_that_was_never_published_has_no_version);
     fixture_run(a_publication_reaches_the_reader);
     fixture_run(an_equal_answer_makes_no_generation);
