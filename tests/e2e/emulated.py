@@ -7,6 +7,7 @@
 The emulator is tests/emulator/, or the program that SHMCONF_TEST_LAMBDA_EMULATOR names, which has to
 take the same options: AWS's aws-lambda-rie does.
 """
+import functools
 import http.client
 import json
 import os
@@ -40,20 +41,37 @@ def other_emulator():
     return os.environ.get("SHMCONF_TEST_LAMBDA_EMULATOR")
 
 
+def is_older(path, folders):
+    """Whether something in these folders was changed after `path` was made."""
+    made = path.stat().st_mtime
+    return any(file.stat().st_mtime > made for folder in folders
+               for file in (SOURCES / folder).rglob("*") if file.is_file())
+
+
+@functools.lru_cache(maxsize=None)
 def layer():
-    """The layer's zip for this machine, when it was built."""
-    path = SOURCES / "build" / "layer" / f"shmconf-layer-{os.uname().machine}.zip"
-    return path if path.exists() else None
+    """The layer's zip for this machine, which is built where it is missing or old."""
+    build = SOURCES / "tools" / "layer" / "build"
+    if not build.exists():
+        return None
+    machine = os.uname().machine.replace("aarch64", "arm64")
+    path = SOURCES / "build" / "layer" / f"shmconf-layer-{machine}.zip"
+    if not path.exists() or is_older(path, ("daemon", "include", "tools")):
+        subprocess.run([build], check=True)
+    return path
 
 
 def unpack_layer(folder):
-    """Lays out /opt: the layer, or the daemon of the build that is tested."""
-    zipped = layer()
-    if zipped and not os.environ.get("SHMCONF_TEST_LAMBDA_PLAIN"):
-        with zipfile.ZipFile(zipped) as archive:
-            for entry in archive.infolist():
-                path = archive.extract(entry, folder)
-                os.chmod(path, entry.external_attr >> 16 & 0o777 or 0o755)
+    with zipfile.ZipFile(layer()) as archive:
+        for entry in archive.infolist():
+            path = archive.extract(entry, folder)
+            os.chmod(path, entry.external_attr >> 16 & 0o777 or 0o755)
+
+
+def lay_out(folder, plain):
+    """Makes what is to be /opt, and returns where the header is."""
+    if layer() and not plain:
+        unpack_layer(folder)
         return folder / "include"
     (folder / "extensions").mkdir(parents=True)
     shutil.copy(BIN / "shmconfd", folder / "extensions" / "shmconfd")
@@ -83,12 +101,13 @@ def started_at(pid):
 
 
 class Function:
-    """`language` is "python" or "c"; `environment` goes over the function's variables."""
+    """`language` is "python" or "c"; `environment` goes over the function's variables.
+    `plain`: with the daemon of the build that is tested, not with the layer's."""
 
-    def __init__(self, path, fake, language, name, options=(), **environment):
+    def __init__(self, path, fake, language, name, plain=False, options=(), **environment):
         self.path = path / "function"
         self.path.mkdir()
-        include = unpack_layer(self.path / "opt")
+        include = lay_out(self.path / "opt", plain)
         if language == "c":
             self.command = [build_c_handler(self.path, include)]
         else:
