@@ -19,20 +19,22 @@ struct function {
     unsigned long invocations;
 };
 
-/* The current version; NULL with the reason in the log. */
+/*
+ * The current version; NULL with the reason in the log. What the prefetch list names is there
+ * before the first invocation, other names are asked for. The extension remembers failures for a
+ * while, so that asking again costs little.
+ */
 static const struct shmconf_version *enter(struct function *function)
 {
     const struct shmconf_version *version = shmconf_enter(&function->config);
     if (version)
         return version;
-    /* What is in the prefetch list is there before the first invocation; other names are asked
-     * for, once. The extension remembers failures, so that this costs no time in each invocation.
-     */
     shmconf_leave(&function->config);
     int rc = shmconf_request(&function->config, 1000);
     version = shmconf_enter(&function->config);
     if (!version)
-        fprintf(stderr, "no configuration, the built-in one is used: %s\n", shmconf_strerror(rc));
+        fprintf(stderr, "no configuration, the built-in one is used: %s\n",
+                shmconf_strerror(rc ? rc : shmconf_error(&function->config)));
     return version;
 }
 
