@@ -70,7 +70,8 @@ def unpack_layer(folder):
 
 def lay_out(folder, plain):
     """Makes what is to be /opt, and returns where the header is."""
-    if layer() and not plain:
+    plain = plain or os.environ.get("SHMCONF_TEST_LAMBDA_PLAIN")
+    if not plain and layer():
         unpack_layer(folder)
         return folder / "include"
     (folder / "extensions").mkdir(parents=True)
@@ -102,7 +103,8 @@ def started_at(pid):
 
 class Function:
     """`language` is "python" or "c"; `environment` goes over the function's variables.
-    `plain`: with the daemon of the build that is tested, not with the layer's."""
+    `plain`: with the daemon of the build that is tested, not with the layer's; for all of them by
+    the variable SHMCONF_TEST_LAMBDA_PLAIN."""
 
     def __init__(self, path, fake, language, name, plain=False, options=(), **environment):
         self.path = path / "function"
