@@ -4,8 +4,8 @@
     with Function(tmp_path, fake, PYTHON, SHMCONF_PREFETCH_LIST=NAME) as function:
         assert function.invoke()["configuration"] == {"limit": 10}
 
-The emulator is tests/emulator/, or the program that SHMCONF_TEST_LAMBDA_EMULATOR names, which has to
-take the same options: AWS's aws-lambda-rie does.
+The emulator is tests/emulator/, or the program that SHMCONF_TEST_LAMBDA_EMULATOR names, which has
+to take the same options: AWS's aws-lambda-rie does.
 """
 import functools
 import http.client
@@ -127,6 +127,7 @@ class Function:
             "APP_NAME": application, "ENV_NAME": stage, "PROFILE_NAME": profile,
             "AWS_APPCONFIG_EXTENSION_PREFETCH_LIST": name,
             "AWS_APPCONFIG_EXTENSION_HTTP_PORT": http_port, "SHMCONF_DIR": self.region,
+            "SHMCONF_LOOP": "epoll",  # Lambda does not allow io_uring
             # Of the function's own, which the extension must not take for its own.
             "HTTP_PORT": "8080", "LOG_LEVEL": "warn", **environment}
         self.options = ["--log-level", "warn",

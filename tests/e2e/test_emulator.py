@@ -2,6 +2,7 @@
 """The layer in an emulated Lambda, with the handlers of client/examples."""
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
-from daemon import wait_until  # noqa: E402
-from emulated import Function, other_emulator, started_at  # noqa: E402
+from daemon import BIN, wait_until  # noqa: E402
+from emulated import EXAMPLES, Function, lay_out, other_emulator, started_at  # noqa: E402
 from fake import Fake  # noqa: E402
 
 NAME = "Shop:Prod:Users"
@@ -128,6 +129,18 @@ def test_without_a_first_version_a_c_handler_falls_back_and_recovers(tmp_path, f
             assert answer["process"] == first["process"]
             return answer["configuration"] == [ALICE]
         wait_until(look, what="the version that was deployed late")
+
+
+def test_the_c_example_builds_with_cmake_against_the_layer(tmp_path):
+    lay_out(tmp_path / "opt", plain=False)
+    if not (tmp_path / "opt" / "lib").exists():  # without a layer: what is installed
+        install = ["cmake", "--install", BIN.parent, "--prefix", tmp_path / "opt"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    build = tmp_path / "build"
+    for options in (["-S", EXAMPLES / "lambda-c", "-B", build,
+                     f"-DCMAKE_PREFIX_PATH={tmp_path / 'opt'}"], ["--build", build]):
+        subprocess.run(["cmake", *options], check=True, stdout=subprocess.DEVNULL)
+    assert os.access(build / "bootstrap", os.X_OK)
 
 
 def test_the_end_comes_in_time_and_orderly(tmp_path, fake, language):
