@@ -23,7 +23,8 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {EINVAL, "the name is malformed; Application:Environment:Profile is expected"},
         {ENAMETOOLONG, "a part of the name is longer than 512 bytes"},
         {EPERM, "a directory or file belongs to another user, or others may write it"},
-        {EACCES, "no permission to read the region (SHMCONF_ACCESS of the daemon)"},
+        {EACCES, "no permission: to read the region (the daemon's SHMCONF_ACCESS), or AWS's "
+                 "to the daemon (its log)"},
         {ELOOP, "a directory or file of the region is a symbolic link"},
         {ENOTDIR, "a directory of the region is something else"},
         {EPROTONOSUPPORT, "the region has another major version of the format"},
@@ -39,7 +40,7 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {EMFILE, "too many open files"},
         {ENFILE, "too many open files in the system"},
         {ENOMEM, "out of memory"},
-        {EIO, "the daemon's answer or a file could not be read"},
+        {EIO, "a file could not be read, or the daemon could not fetch it (its log tells why)"},
     };
     for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].code == error || table[i].code == -error)
