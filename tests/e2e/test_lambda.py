@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of an extension: registered first, polled at invocations, ended in time."""
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("botocore")
+FAKES = Path(__file__).resolve().parents[1] / "fakes"
+sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
+from daemon import Reader, url, wait_until  # noqa: E402
+from extensions import ExtensionsApi  # noqa: E402
+from fake_daemon import NAME, aws  # noqa: E402,F401
+from lambda_daemon import extension  # noqa: E402
+
+ONE = '{"limit": 1}'
+TWO = '{"limit": 2}'
+
+
+def quick(aws):
+    """A check is due at every invocation; the daemon's own timers come too late to begin one."""
+    aws.fake.poll_interval_s = 1
+    return {"SHMCONF_POLL_INTERVAL": "1"}
+
+
+def test_the_first_event_is_asked_for_when_the_configurations_are_there(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        assert api.registrations == [["INVOKE", "SHUTDOWN"]]
+        with Reader(daemon.root, NAME) as reader:
+            assert reader("enter")["text"] == ONE
+        assert daemon.get(url(NAME)).text == ONE
+        daemon.assert_backend()
+    calls = aws.fake.calls()
+    assert (calls.starts, calls.gets, calls.received) == (1, 1, 1)
+
+
+def test_it_registers_before_anything_that_takes_time(aws):
+    """The runtime starts only then; a service that does not answer must not hold it up."""
+    aws.fake.put(NAME, ONE)
+    stalled = aws.fake.fault(stall="request")
+    with extension(aws, start=False) as (api, daemon):
+        daemon.start()
+        api.wait(lambda api: api.registrations)
+        aws.fake.wait_calls(lambda calls: calls.starts == 1)
+        assert api.times == []
+        stalled.release()
+        api.wait_parked(1)
+        assert daemon.get(url(NAME)).text == ONE
+
+
+def test_a_first_fetch_that_fails_does_not_hold_up_the_function(aws):
+    aws.fake.fault(error="internal", times=1)
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        assert aws.fake.calls().starts == 1
+        daemon.wait_body(NAME, ONE)
+
+
+def test_the_first_event_is_not_awaited_for_ever(aws):
+    aws.fake.put(NAME, ONE)
+    stalled = aws.fake.fault(stall="request", times=None)
+    with extension(aws, start=False, SHMCONF_REQUEST_TIMEOUT="60s") as (api, daemon):
+        daemon.start()
+        began = time.monotonic()
+        api.wait_parked(1)
+        assert 4.5 < time.monotonic() - began < 15
+        stalled.release()
+        aws.fake.clear_faults()
+        daemon.wait_body(NAME, ONE)
+
+
+def test_nothing_due_costs_nothing(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, _):
+        for turn in range(20):
+            api.invoke()
+            api.wait_parked(2 + turn)
+    assert aws.fake.calls().gets == 1
+
+
+def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        for turn in range(5):
+            text = f'{{"limit": {turn + 2}}}'
+            daemon.send(19)  # SIGSTOP, as a freeze: no timer of the daemon's begins the poll
+            time.sleep(1.1)
+            aws.fake.put(NAME, text)
+            daemon.send(18)
+            api.invoke()
+            api.wait_parked(2 + turn)
+            assert reader("enter")["text"] == text
+    calls = aws.fake.calls()
+    assert calls.starts == 1 and calls.received == 6
+
+
+def test_a_poll_is_waited_for_until_shortly_before_the_deadline(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="20s", **quick(aws)) as (api, daemon):
+        stalled = aws.fake.fault(operation="get", stall="request")
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        began = time.monotonic()
+        api.invoke(left_s=1.0)
+        api.wait_parked(2)
+        assert 0.8 < time.monotonic() - began < 3
+        stalled.release()
+        wait_until(lambda: daemon.get(url(NAME)).status == 200)
+
+
+def test_a_poll_is_waited_for_no_longer_than_the_poll_timeout(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, AWS_APPCONFIG_EXTENSION_POLL_TIMEOUT_MILLIS="300",
+                   **quick(aws)) as (api, _):
+        aws.fake.fault(operation="get", stall="request", times=None)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        began = time.monotonic()
+        api.invoke(left_s=100)
+        api.wait_parked(2)
+        assert time.monotonic() - began < 3
+        aws.fake.clear_faults()
+
+
+@pytest.mark.parametrize("deadline", [0, -5000, "soon", None, 1e300])
+def test_a_deadline_that_is_over_or_not_said_does_no_harm(aws, deadline):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, _):
+        more = {} if deadline is None else {"deadlineMs": deadline}
+        api.give({"eventType": "INVOKE", **more})
+        api.wait_parked(2)
+
+
+@pytest.mark.parametrize("event", [
+    b"", b"{", b"[]", b"null", b'"INVOKE"', b'{"eventType": 5}', b"{}", b"\xff\xfe\x00",
+    b'{"eventType": "RESTORE"}', b'{"eventType": "invoke", "tracing": null}',
+    b'{"eventType": "INVOKE", "x": "' + b"y" * 500000 + b'"}'])
+def test_an_event_that_nobody_understands_is_taken_for_an_invocation(aws, event):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, _):
+        api.give(event, kind="application/octet-stream")
+        api.wait_parked(2)
+
+
+def test_in_the_background_no_invocation_waits(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_INVOKE_POLL="background", SHMCONF_REQUEST_TIMEOUT="20s",
+                   **quick(aws)) as (api, daemon):
+        stalled = aws.fake.fault(operation="get", stall="request")
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        api.invoke(left_s=100)
+        api.wait_parked(2)
+        aws.fake.put(NAME, TWO)
+        stalled.release()
+        daemon.wait_body(NAME, TWO)
+
+
+@pytest.mark.parametrize("event", [
+    {"eventType": "SHUTDOWN", "shutdownReason": "SPINDOWN"}, {"eventType": "shutdown"},
+    {"eventType": "SHUTDOWN", "shutdownReason": "Timeout", "deadlineMs": 1},
+    {"eventType": "SHUTDOWN", "shutdownReason": "\u001b[31m\n" * 100, "deadlineMs": "x"}])
+def test_every_shutdown_ends_it_and_leaves_the_region(aws, event):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        api.give(event, "text/plain")
+        assert daemon.wait_end() == 0
+        with Reader(daemon.root, NAME) as reader:
+            assert reader("enter")["text"] == ONE
+
+
+def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="60s", **quick(aws)) as (api, daemon):
+        aws.fake.fault(operation="get", stall="request", times=None)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        api.invoke(left_s=100)
+        api.wait(lambda api: not api.is_parked)
+        api.shut_down(left_s=2)  # given when it asks: Lambda would not, and it does not ask
+        daemon.send(15)
+        assert daemon.wait_end() == 0
+        aws.fake.clear_faults()
+
+
+def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        before = reader("enter")
+        for _ in range(3):
+            daemon.kill()
+            api.reset()
+            daemon.start()
+            api.wait_parked(1)
+            assert daemon.get(url(NAME)).text == ONE
+            assert reader("enter") == before
+            api.invoke()
+            api.wait_parked(2)
+        calls = aws.fake.calls()
+        assert (calls.starts, calls.received) == (1, 1)
+
+
+def test_managed_instances_are_shut_down_only(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, ExtensionsApi(managed=True),
+                   AWS_LAMBDA_INITIALIZATION_TYPE="lambda-managed-instances",
+                   **quick(aws)) as (api, daemon):
+        assert api.registrations == [["SHUTDOWN"]]
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)  # by its own timers
+
+
+def test_it_registers_under_the_name_of_its_file(aws, tmp_path):
+    other = tmp_path / "my-configuration"
+    aws.fake.put(NAME, ONE)
+    with extension(aws, ExtensionsApi("my-configuration"), start=False) as (api, daemon):
+        other.write_bytes(Path(daemon.command[0]).read_bytes())
+        other.chmod(0o755)
+        daemon.command[0] = str(other)
+        daemon.start()
+        api.wait_parked(1)
+
+
+def test_a_proxy_of_the_function_is_not_for_the_events(aws):
+    proxy = {name: "http://127.0.0.1:1" for name in
+             ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")}
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **proxy) as (api, daemon):
+        api.invoke()
+        api.wait_parked(2)
+        assert daemon.get(url(NAME)).text == ONE
+
+
+def test_long_silence_is_no_error(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="100ms") as (api, daemon):
+        time.sleep(1)
+        assert len(api.times) == 1 and daemon.count_log("ERROR") == 0

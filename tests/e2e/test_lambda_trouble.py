@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is wrong, the function runs: one line of log, and events go on being asked for."""
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("botocore")
+FAKES = Path(__file__).resolve().parents[1] / "fakes"
+sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
+from daemon import Reader, url, wait_until  # noqa: E402
+from extensions import ExtensionsApi  # noqa: E402
+from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
+from lambda_daemon import extension  # noqa: E402
+
+ONE = '{"limit": 1}'
+
+
+def invoke(api, times=3):
+    for _ in range(times):
+        api.wait_parked()
+        asked = len(api.times)
+        api.invoke()
+        api.wait_parked(asked + 1)
+
+
+def expect_line(daemon, *words):
+    """Exactly one line of ERROR has all of them."""
+    lines = [line for line in daemon.log().splitlines() if " ERROR " in line]
+    assert len([line for line in lines if all(word in line for word in words)]) == 1, daemon.log()
+
+
+# ---- The API itself -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [(403, b'{"errorType":"Extension.RegistrationClosed"}'),
+                                    (500, b"oops"), (200, b"")])
+def test_a_refused_registration_ends_it_at_once_with_the_reason(aws, answer):
+    with extension(aws, ExtensionsApi(refusals={"register": [answer]}), start=False) as (api, daemon):
+        with pytest.raises(AssertionError):
+            daemon.start()
+        assert daemon.wait_end() == 1
+        assert daemon.count_log("FATAL .*Extensions API") == 1
+        daemon.process = None
+
+
+def test_without_anybody_at_the_address_it_ends_with_the_reason(aws):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    daemon = aws.daemon(start=False, AWS_LAMBDA_RUNTIME_API=address)
+    with pytest.raises(AssertionError):
+        daemon.start()
+    assert daemon.wait_end() == 1
+    assert daemon.count_log("FATAL .*Extensions API") == 1
+
+
+@pytest.mark.parametrize("answer", [(403, b'{"errorType":"Extension.UnknownExtensionIdentifier"}'),
+                                    (500, b'{"errorType":"InternalServerError"}')])
+def test_a_refused_event_ends_it(aws, answer):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, ExtensionsApi(refusals={"next": [answer]}), start=False) as (api, daemon):
+        daemon.start()
+        assert daemon.wait_end() == 1
+        assert daemon.count_log("FATAL .*event/next") == 1
+
+
+# ---- Settings -----------------------------------------------------------------------------------
+
+
+MALFORMED = {"SHMCONF_POLL_INTERVAL": "often", "SHMCONF_LOG_LEVEL": "loud",
+             "SHMCONF_LOOP": "select", "SHMCONF_INVOKE_POLL": "never",
+             "AWS_APPCONFIG_EXTENSION_MAX_CONNECTIONS": "-1", "SHMCONF_MAX_CLIENTS": "x" * 3000}
+
+
+def test_malformed_settings_have_their_defaults(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **{**MALFORMED, "SHMCONF_LOOP": "select"}) as (api, daemon):
+        for name in MALFORMED:
+            assert daemon.count_log(f"WARN {name}: .*its default counts instead") == 1, name
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+@pytest.mark.parametrize("prefetch", [
+    ["Shop:Prod"], ["::"], ["Shop:Prod:A", "", "x"], ["\x7f" * 600], ["a/b"], ["Shop:Prod:" + "x" * 900]])
+def test_a_malformed_prefetch_list_prefetches_nothing_of_it(aws, prefetch):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, prefetch=prefetch) as (api, daemon):
+        assert daemon.count_log("PREFETCH_LIST|is no name|has at most") >= 1, daemon.log()
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+def test_a_setting_that_may_not_be_ignored_serves_nothing_and_runs_the_function(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, start=False, AWS_APPCONFIG_EXTENSION_ACCESS_TOKEN="secret") as (api, daemon):
+        start_without_server(daemon)
+        invoke(api)
+        expect_line(daemon, "ACCESS_TOKEN", "nothing is served")
+        assert "secret" not in daemon.log()
+    assert aws.fake.calls().starts == 0
+
+
+def start_without_server(daemon):
+    """As Daemon.start, which waits for the port."""
+    with open(daemon.log_path, "ab") as log:
+        daemon.process = subprocess.Popen(daemon.command, env=daemon.environment, stdout=log,
+                                          stderr=log, stdin=subprocess.DEVNULL)
+
+
+def test_variables_of_the_function_steer_nothing(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, HTTP_PORT="8080", LOG_LEVEL="garbage", ACCESS_TOKEN="x", MANIFEST="{",
+                   PREFETCH_LIST="nothing") as (api, daemon):
+        assert daemon.get(url(NAME)).text == ONE
+        assert daemon.count_log("WARN|ERROR") == 0, daemon.log()
+        invoke(api)
+
+
+def test_a_log_that_cannot_be_opened_goes_to_standard_error(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_LOG_PATH="/nonexistent/log") as (api, daemon):
+        assert daemon.count_log("/nonexistent/log") == 1
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+# ---- The source ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables, words", [
+    ({"AWS_ACCESS_KEY_ID": ""}, ["AWS_ACCESS_KEY_ID"]),
+    ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, ["AWS_REGION"]),
+    ({"AWS_REGION": "no region!"}, ["region"]),
+    ({"AWS_CA_BUNDLE": "/nonexistent/bundle"}, ["AWS_CA_BUNDLE", "/nonexistent/bundle"])])
+def test_a_source_that_cannot_be_had_is_told_to_who_asks(aws, variables, words):
+    with extension(aws, **variables) as (api, daemon):
+        expect_line(daemon, *words)
+        response = daemon.get(url(NAME))
+        assert response.status == 500 and words[0] in message(response)
+        invoke(api)
+    assert aws.fake.calls().starts == 0
+
+
+def test_no_network_is_no_reason_to_fail(aws):
+    aws.fake.down()
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="300ms") as (api, daemon):
+        assert daemon.get(url(NAME)).status == 502
+        invoke(api)
+        aws.fake.put(NAME, ONE)
+        aws.fake.up()
+        daemon.wait_body(NAME, ONE)
+
+
+def test_ten_thousand_names_are_no_reason_to_fail(aws):
+    names = [f"A:B:C{i}" for i in range(10000)]  # what a variable can hold at all
+    for name in names[:100]:
+        aws.fake.put(name, ONE)
+    with extension(aws, prefetch=names, start=False) as (api, daemon):
+        daemon.start()
+        api.wait_parked(1, timeout=60)
+        invoke(api)
+        assert {one.status for one in get_all(daemon, names[:100], threads=4)} == {200}
+        assert daemon.count_log("SHMCONF_MAX_CONFIGURATIONS") > 0
+
+
+def test_names_with_every_byte_are_no_reason_to_fail(aws):
+    """As an environment can hold them: every byte but NUL, and the list's own separators."""
+    aws.fake.put(NAME, ONE)
+    odd = [b"A:B:x" + bytes([byte]) + b"y" for byte in range(1, 256) if bytes([byte]) not in b",:"]
+    with extension(aws, prefetch=[*(name.decode(errors="surrogateescape") for name in odd), NAME],
+                   start=False) as (api, daemon):
+        daemon.start()
+        api.wait_parked(1)
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+def test_four_megabytes_fit_into_the_smallest_function(aws):
+    aws.fake.put(NAME, "x" * (4 << 20))
+    with extension(aws, wrapper=["prlimit", f"--as={128 << 20}"]) as (api, daemon):
+        assert daemon.get(url(NAME)).text == "x" * (4 << 20)
+        with Reader(daemon.root, NAME) as reader:
+            assert reader("enter")["size"] == 4 << 20
+        invoke(api)
+        assert daemon.count_log("ERROR") == 0
+
+
+# ---- The region and the port --------------------------------------------------------------------
+
+
+def test_a_taken_port_leaves_shared_memory(aws):
+    aws.fake.put(NAME, ONE)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with extension(aws, start=False, SHMCONF_HTTP_PORT=str(port)) as (api, daemon):
+            start_without_server(daemon)
+            api.wait_parked(1)
+            expect_line(daemon, str(port), "shared memory only")
+            with Reader(daemon.root, NAME) as reader:
+                assert reader("enter")["text"] == ONE
+                invoke(api)
+
+
+def test_a_region_held_by_a_survivor_leaves_http_until_it_is_free(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, start=False, **quick(aws)) as (api, daemon):
+        daemon.root.mkdir()
+        held = os.open(daemon.root, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        began = time.monotonic()
+        daemon.start()
+        api.wait_parked(1)
+        assert time.monotonic() - began < 5
+        expect_line(daemon, "another shmconfd is running here")
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+        assert list(daemon.root.iterdir()) == []
+        os.close(held)
+        with Reader(daemon.root, NAME) as reader:
+            wait_until(lambda: reader("enter").get("text") == ONE)
+        assert daemon.count_log(" ERROR ") == 1, daemon.log()
+    calls = aws.fake.calls()
+    assert calls.starts == 1 and calls.received == 1
+
+
+def quick(aws):
+    aws.fake.poll_interval_s = 1
+    return {"SHMCONF_POLL_INTERVAL": "1"}
+
+
+def test_what_a_survivor_published_meanwhile_is_taken_over_and_overtaken(aws, tmp_path):
+    """Readers of its head come along to what was fetched later."""
+    aws.fake.put(NAME, '"old"')
+    with aws.daemon(SHMCONF_PREFETCH_LIST=NAME) as survivor:
+        survivor.wait_body(NAME, '"old"')
+        with Reader(survivor.root, NAME) as reader:
+            assert reader("enter")["text"] == '"old"'
+            aws.fake.put(NAME, '"new"')
+            with extension(aws, **quick(aws)) as (api, daemon):
+                assert daemon.get(url(NAME)).text == '"new"'
+                assert reader("enter")["text"] == '"old"'
+                survivor.kill()
+                wait_until(lambda: reader("enter")["text"] == '"new"')
+                invoke(api)
+
+
+@pytest.mark.parametrize("options", ["size=64k", "size=1m,ro"])
+def test_a_full_or_read_only_directory_leaves_http(aws, tmp_path, need_root, options):
+    aws.fake.put(NAME, "x" * 100000)
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    script = f'mount -t tmpfs -o {options} none "{mount}" && exec "$@"'
+    with extension(aws, wrapper=["unshare", "-m", "sh", "-c", script, "sh"], root=mount / "region",
+                   **quick(aws)) as (api, daemon):
+        expect_line(daemon, "No space left" if "ro" not in options else "Read-only")
+        assert daemon.get(url(NAME)).text == "x" * 100000
+        invoke(api)
+        aws.fake.put(NAME, '"small enough"')
+        daemon.wait_body(NAME, '"small enough"')
+        if "ro" not in options:
+            inside = Path(f"/proc/{daemon.pid}/root{mount}")
+            with Reader(inside / "region", NAME) as reader:
+                wait_until(lambda: reader("enter").get("text") == '"small enough"')
+    calls = aws.fake.calls()
+    assert calls.starts == 1 and calls.received == 2

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fake of Lambda's Extensions API, for one extension: it gives the events that a test says, and
+remembers what breaks the API's rules.
+
+    with ExtensionsApi() as api:
+        ... AWS_LAMBDA_RUNTIME_API=api.address ...
+        api.wait_parked()                      # it has asked for its first event
+        api.invoke(); api.wait_parked()        # it has dealt with it and asks again
+        api.shut_down()
+    # leaving the `with` asserts api.breaches == []
+"""
+import http.server
+import json
+import socket
+import threading
+import time
+
+PREFIX = "/2020-01-01/extension"
+ID = "3a1f7e04-8c5e-4b0b-9a50-277227722772"
+KNOWN = {"INVOKE", "SHUTDOWN"}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, headers=()):
+        self.send_response(status)
+        for name, value in (("Content-Type", "application/json"), *headers):
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def serve(self):
+        api = self.server.api
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with api.changed:
+            answer = api.serve(self.command, self.path, self.headers, body, self.connection)
+        if answer is None:
+            self.close_connection = True
+        else:
+            self.answer(*answer)
+
+    do_GET = do_POST = do_PUT = do_CONNECT = serve
+
+
+class ExtensionsApi:
+    """`refusals` are answers given instead: {"register" | "next": [(status, body), ...]}, where None
+    for the pair closes the connection. `name` is the file's, as Lambda expects it."""
+
+    def __init__(self, name="shmconfd", managed=False, refusals=None):
+        self.name = name
+        self.managed = managed
+        self.refusals = refusals or {}
+        self.changed = threading.Condition()
+        self.events = []            # to be given
+        self.times = []             # monotonic, of each event/next
+        self.registrations = []     # what was registered for
+        self.is_parked = False      # it waits for an event
+        self.breaches = []
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.api = self
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        with self.changed:
+            self.events = None
+            self.changed.notify_all()
+        self.server.shutdown()
+        self.server.server_close()
+        if kind is None:
+            assert self.breaches == [], self.breaches
+
+    # ---- What the extension sees ----
+
+    def serve(self, method, path, headers, body, connection):
+        """(status, body, headers), or None: the connection is closed."""
+        if path.startswith("http://") or method == "CONNECT":
+            self.breaches.append("the call was made as through a proxy")
+        if method == "POST" and path == f"{PREFIX}/register":
+            return self.refused("register") or self.register(headers, body)
+        if method == "GET" and path == f"{PREFIX}/event/next":
+            if headers.get("Lambda-Extension-Identifier") != ID or not self.registrations:
+                self.breaches.append("event/next without a registration")
+                return 403, b'{"errorType":"Extension.UnknownExtensionIdentifier"}'
+            return self.refused("next") or self.next(connection)
+        self.breaches.append(f"{method} {path}")
+        return 404, b"{}"
+
+    def refused(self, call):
+        """An answer with which a test replaces the real one; a pair of None ends the connection."""
+        if not self.refusals.get(call):
+            return None
+        status, body = self.refusals[call].pop(0)
+        return (status, body) if status else (500, b"")
+
+    def register(self, headers, body):
+        events = json.loads(body)["events"]
+        if self.registrations:
+            self.breaches.append("registered twice")
+        if headers.get("Lambda-Extension-Name") != self.name:
+            self.breaches.append(f"registered as {headers.get('Lambda-Extension-Name')}")
+        if not set(events) <= KNOWN:
+            self.breaches.append(f"registered for {events}")
+        if self.managed and "INVOKE" in events:
+            return 403, b'{"errorType":"Extension.InvalidEventType","errorMessage":"INVOKE"}'
+        self.registrations.append(events)
+        self.changed.notify_all()
+        return 200, b'{"functionName":"f","functionVersion":"$LATEST","handler":"h"}', (
+            ("Lambda-Extension-Identifier", ID),)
+
+    def next(self, connection):
+        if self.is_parked:
+            self.breaches.append("event/next while another waits")
+        self.is_parked = True
+        self.times.append(time.monotonic())
+        self.changed.notify_all()
+        while self.events == []:
+            self.changed.wait(0.2)
+            if not self.events and is_gone(connection):
+                self.is_parked = False
+                return None
+        self.is_parked = False
+        if self.events is None:
+            return None
+        body, kind = self.events.pop(0)
+        return 200, body, (("Content-Type", kind),)
+
+    # ---- What a test says ----
+
+    def give(self, body, kind="application/json"):
+        """An event, as bytes or to be made JSON."""
+        with self.changed:
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.events.append((body, kind))
+            self.is_parked = False
+            self.changed.notify_all()
+
+    def invoke(self, left_s=3.0, **more):
+        self.give({"eventType": "INVOKE", "deadlineMs": int((time.time() + left_s) * 1000),
+                   "requestId": "1", "invokedFunctionArn": "arn:aws:lambda:x:1:function:f",
+                   **more})
+
+    def shut_down(self, reason="spindown", left_s=2.0):
+        """As Lambda gives it: not even its type is JSON's."""
+        self.give({"eventType": "SHUTDOWN", "shutdownReason": reason,
+                   "deadlineMs": int((time.time() + left_s) * 1000)}, "text/plain")
+
+    def reset(self):
+        """The extension has been killed: Lambda starts everything anew, and it registers again."""
+        with self.changed:
+            self.registrations, self.times, self.is_parked = [], [], False
+
+    def wait(self, condition, timeout=20):
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition(self), timeout), "not in time"
+
+    def wait_parked(self, count=None, timeout=20):
+        """Until it waits for an event, and has asked `count` times in all."""
+        self.wait(lambda api: api.is_parked and (count is None or len(api.times) == count), timeout)
+
+
+def is_gone(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""shmconfd as an extension, on fakes of Lambda and of AppConfig Data, for tests/e2e/test_lambda*.py."""
+import contextlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "appconfig"))
+from extensions import ExtensionsApi  # noqa: E402
+from fake_daemon import NAME  # noqa: E402
+
+
+@contextlib.contextmanager
+def extension(aws, api=None, prefetch=(NAME,), start=True, wrapper=(), root=None, **environment):
+    """(ExtensionsApi, Daemon): registered, and with its first event/next asked where it starts.
+
+    Its settings have the names that count in Lambda. Ends by SHUTDOWN.
+    """
+    with api or ExtensionsApi() as api:
+        settings = {"AWS_LAMBDA_RUNTIME_API": api.address,
+                    "AWS_APPCONFIG_EXTENSION_PREFETCH_LIST": ",".join(prefetch), **environment}
+        if root:
+            settings["SHMCONF_DIR"] = str(root)
+        daemon = aws.daemon(start=False, **settings)
+        daemon.command = [*map(str, wrapper), *daemon.command]
+        with daemon:
+            if start:
+                daemon.start()
+                api.wait_parked(1)
+            yield api, daemon
+            if daemon.process and daemon.process.poll() is None:
+                end(api, daemon)
+
+
+def end(api, daemon, **shutdown):
+    """SHUTDOWN, and exit status 0."""
+    api.shut_down(**shutdown)
+    assert daemon.wait_end() == 0, daemon.log()
