@@ -17,7 +17,7 @@ struct aws_source_options {
     uint64_t request_timeout_ns;
     unsigned connections_max;
     unsigned idle_max_s;       /* see struct transfers_options */
-    const char *ca_bundle;     /* NULL: the system's; borrowed until the source is closed */
+    const struct roots *roots; /* its texts are borrowed until the source is closed */
     const char *prefetch_list; /* NULL: none; otherwise as the setting of that name */
 };
 

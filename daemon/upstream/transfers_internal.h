@@ -35,6 +35,7 @@ struct transfers {
     unsigned running_count;
     bool
         is_renewing; /* nothing starts until the running ones have ended and `multi` is a new one */
+    bool distrusts_built_in; /* the built-in roots did not do, perhaps the file does */
     void (*closed)(void *context);
     void *context;
 };
