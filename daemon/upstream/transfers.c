@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "log/log.h"
 #include "upstream/transfers_internal.h"
 
 enum { HEADERS_MAX = 64 * 1024, URGENT_IN_ROW_MAX = 3 };
@@ -132,43 +131,16 @@ static enum transfer_result result_of(const struct transfer *transfer, CURLcode 
     return sent == 0 && is_refusal(code) ? TRANSFER_REFUSED : TRANSFER_BROKEN;
 }
 
-static void set_roots(const struct transfer *transfer)
-{
-    const struct transfers *transfers = transfer->transfers;
-    const struct roots *roots = &transfers->options.roots;
-    struct curl_blob blob = {.flags = CURL_BLOB_NOCOPY};
-    if (roots->built_in && !transfers->distrusts_built_in) {
-        /* libcurl does not change it. */
-        blob.data = (void *)(uintptr_t)roots->built_in;
-        blob.len = strlen(roots->built_in);
-        curl_easy_setopt(transfer->easy, CURLOPT_CAINFO_BLOB, &blob);
-        return;
-    }
-    curl_easy_setopt(transfer->easy, CURLOPT_CAINFO_BLOB, NULL);
-    if (roots->file)
-        curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, roots->file);
-}
-
-/*
- * Somebody else vouches for the server than who is built in: a company's proxy, or an authority
- * that is newer than this program. From now on the bundle counts; the handshake comes before the
- * request, so this one is made again. False: it stays failed.
- */
+/* After a handshake that failed, which comes before the request, it is made again. */
 static bool try_other_roots(struct transfer *transfer, CURLcode code)
 {
     struct transfers *transfers = transfer->transfers;
-    const struct roots *roots = &transfers->options.roots;
-    if (code != CURLE_PEER_FAILED_VERIFICATION || !roots->built_in || !roots->file ||
-        transfer->has_other_roots)
+    if (code != CURLE_PEER_FAILED_VERIFICATION || transfer->has_other_roots ||
+        !transfers_distrust_built_in(transfers))
         return false;
-    if (!transfers->distrusts_built_in)
-        log_warn("the server's certificate is from none of Amazon's authorities: from now on %s "
-                 "decides (name it in AWS_CA_BUNDLE to save a handshake at each start)",
-                 roots->file);
-    transfers->distrusts_built_in = true;
     transfer->has_other_roots = true;
     curl_multi_remove_handle(transfers->multi, transfer->easy);
-    set_roots(transfer);
+    transfers_set_roots(transfers, transfer->easy);
     curl_multi_add_handle(transfers->multi, transfer->easy);
     return true;
 }
@@ -259,7 +231,7 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transfers_close_socket);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
-    set_roots(transfer);
+    transfers_set_roots(transfer->transfers, easy);
     if (strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_size);
