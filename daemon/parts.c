@@ -12,6 +12,7 @@
 #include "log/log.h"
 #include "source/aws.h"
 #include "source/directory.h"
+#include "upstream/roots.h"
 
 /* Connections idle for longer are not used again: in Lambda a freeze may have come between. */
 enum { IDLE_MAX_S = 60, IDLE_MAX_LAMBDA_S = 4 };
@@ -60,17 +61,15 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
 
 /* What AWS as the source needs: an endpoint, keys, and the authorities that it names. */
 static int prepare_aws(const struct settings *settings, struct endpoint *endpoint,
-                       struct credentials_provider **credentials, const char **ca_bundle,
+                       struct credentials_provider **credentials, struct roots *roots,
                        struct error *error)
 {
     struct endpoint_inputs inputs = endpoint_inputs_read(settings->service_region);
-    const char *bundle = getenv("AWS_CA_BUNDLE");
-    *ca_bundle = bundle && *bundle ? bundle : NULL;
     int rc = endpoint_resolve(endpoint, &inputs, error);
     if (!rc)
         rc = credentials_environment_open(credentials, error);
-    if (!rc && *ca_bundle && access(*ca_bundle, R_OK) != 0)
-        rc = error_system(error, errno, "AWS_CA_BUNDLE", "%s cannot be read", *ca_bundle);
+    if (!rc)
+        rc = roots_choose(roots, endpoint->base, error);
     return rc;
 }
 
@@ -94,8 +93,8 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
 {
     const struct settings *settings = parts->settings;
     struct endpoint endpoint;
-    const char *ca_bundle;
-    if (prepare_aws(settings, &endpoint, &parts->credentials, &ca_bundle, error) != 0)
+    struct roots roots;
+    if (prepare_aws(settings, &endpoint, &parts->credentials, &roots, error) != 0)
         return EXIT_STATUS_SETTINGS;
     set_source(parts, endpoint.base);
     struct aws_source_options options = {.endpoint = &endpoint,
@@ -105,7 +104,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                          .connections_max = settings->max_connections,
                                          .idle_max_s =
                                              settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
-                                         .ca_bundle = ca_bundle,
+                                         .roots = &roots,
                                          .keeps_fresh = settings->lambda != NULL,
                                          .prefetch_list = prefetch_list,
                                          .recovered = goes_on ? &parts->recovered : NULL};
@@ -136,10 +135,10 @@ enum exit_status parts_check_source(const struct settings *settings, struct erro
     const char *directory = settings->local_development_directory;
     struct endpoint endpoint;
     struct credentials_provider *credentials = NULL;
-    const char *ca_bundle;
+    struct roots roots;
     int rc = 0;
     if (!directory) {
-        rc = prepare_aws(settings, &endpoint, &credentials, &ca_bundle, error);
+        rc = prepare_aws(settings, &endpoint, &credentials, &roots, error);
         if (credentials)
             credentials->close(credentials);
     } else {

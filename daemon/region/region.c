@@ -19,11 +19,13 @@ enum { LOCK_ATTEMPTS = 20, LOCK_PAUSE_MS = 10 };
 /* The root of a mount: a container's shared volume belongs to whoever made the volume. */
 static bool is_mount_point(int directory, const struct stat *status)
 {
-    struct statx extended;
     struct stat parent;
+#ifdef STATX_ATTR_MOUNT_ROOT /* musl before 1.2.4 has no statx */
+    struct statx extended;
     if (statx(directory, "", AT_EMPTY_PATH, 0, &extended) == 0 &&
         (extended.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
         return (extended.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#endif
     return fstatat(directory, "..", &parent, 0) == 0 && parent.st_dev != status->st_dev;
 }
 

@@ -162,7 +162,9 @@ const struct setting_standard setting_standards[] = {
     {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true: neither of those two counts."},
     {"AWS_USE_FIPS_ENDPOINT", "true: call the region's FIPS endpoint."},
     {"AWS_USE_DUALSTACK_ENDPOINT", "true: call the region's endpoint that has IPv6 as well."},
-    {"AWS_CA_BUNDLE", "File of certificate authorities to trust instead of the system's."},
+    {"AWS_CA_BUNDLE",
+     "File of certificate authorities to trust; unless it is set, SSL_CERT_FILE; "
+     "else, for AWS's own hosts, Amazon's, which are built in; else the system's."},
 };
 
 const size_t setting_standards_count = sizeof setting_standards / sizeof *setting_standards;

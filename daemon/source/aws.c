@@ -352,7 +352,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     struct transfers_options transfers = {.connections_max = options->connections_max,
                                           .timeout_ns = options->request_timeout_ns,
                                           .idle_max_s = options->idle_max_s,
-                                          .ca_bundle = options->ca_bundle,
+                                          .roots = *options->roots,
                                           .body_max = FILE_SIZE_MAX};
     struct aws_source *source = calloc(1, sizeof *source);
     if (!source)
@@ -368,7 +368,8 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
         rc = appconfig_data_open(&source->data, source->transfers, options->endpoint,
                                  options->credentials, error);
     if (!rc) {
-        log_info("AppConfig in %s at %s", options->endpoint->region, options->endpoint->base);
+        log_info("AppConfig in %s at %s, trusting %s", options->endpoint->region,
+                 options->endpoint->base, roots_describe(options->roots));
         aws_source_look_for_thaw(source, 0);
         rc = prefetch(source, options, error);
     }

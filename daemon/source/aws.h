@@ -17,8 +17,8 @@ struct aws_source_options {
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
     unsigned connections_max;
-    unsigned idle_max_s;   /* see struct transfers_options */
-    const char *ca_bundle; /* NULL: the system's; borrowed until the source is closed */
+    const struct roots *roots; /* its texts are borrowed until the source is closed */
+    unsigned idle_max_s;       /* see struct transfers_options */
     bool keeps_fresh; /* what is listed, but recovered and fresh, is not fetched at the start */
     const char *prefetch_list;         /* NULL: none; otherwise as the setting of that name */
     const struct recovered *recovered; /* what is to be followed on; NULL: nothing */

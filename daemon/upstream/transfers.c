@@ -27,6 +27,7 @@ struct transfer {
     bool is_too_long;
     bool is_running;
     bool is_urgent;
+    bool has_other_roots; /* was tried with the built-in ones before */
     char problem[CURL_ERROR_SIZE];
     transfer_done *done;
     void *owner;
@@ -130,10 +131,26 @@ static enum transfer_result result_of(const struct transfer *transfer, CURLcode 
     return sent == 0 && is_refusal(code) ? TRANSFER_REFUSED : TRANSFER_BROKEN;
 }
 
+/* After a handshake that failed, which comes before the request, it is made again. */
+static bool try_other_roots(struct transfer *transfer, CURLcode code)
+{
+    struct transfers *transfers = transfer->transfers;
+    if (code != CURLE_PEER_FAILED_VERIFICATION || transfer->has_other_roots ||
+        !transfers_distrust_built_in(transfers))
+        return false;
+    transfer->has_other_roots = true;
+    curl_multi_remove_handle(transfers->multi, transfer->easy);
+    transfers_set_roots(transfers, transfer->easy);
+    curl_multi_add_handle(transfers->multi, transfer->easy);
+    return true;
+}
+
 static void finish(struct transfer *transfer, CURLcode code)
 {
     struct transfers *transfers = transfer->transfers;
     long status = 0;
+    if (try_other_roots(transfer, code))
+        return;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(transfers->multi, transfer->easy);
     unlink_from(&transfers->running, transfer);
@@ -214,8 +231,7 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transfers_close_socket);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
-    if (options->ca_bundle)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_bundle);
+    transfers_set_roots(transfer->transfers, easy);
     if (strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_size);

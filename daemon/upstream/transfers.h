@@ -13,16 +13,17 @@
 
 #include "base/error.h"
 #include "loop/loop.h"
+#include "upstream/roots.h"
 
 struct transfers;
 struct transfer;
 
 struct transfers_options {
     unsigned connections_max;
-    uint64_t timeout_ns;   /* for one request, from its start on the wire to the whole answer */
-    unsigned idle_max_s;   /* a connection that was idle longer is not used again */
-    const char *ca_bundle; /* NULL: libcurl's own; borrowed */
-    size_t body_max;       /* a longer answer is an error */
+    uint64_t timeout_ns; /* for one request, from its start on the wire to the whole answer */
+    unsigned idle_max_s; /* a connection that was idle longer is not used again */
+    struct roots roots;  /* the texts are borrowed */
+    size_t body_max;     /* a longer answer is an error */
 };
 
 /* Texts are copied by transfer_start. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two files of the transfers share. */
+/* What the three files of the transfers share. */
 #ifndef SHMCONFD_TRANSFERS_INTERNAL_H
 #define SHMCONFD_TRANSFERS_INTERNAL_H
 
@@ -35,6 +35,7 @@ struct transfers {
     unsigned running_count;
     bool
         is_renewing; /* nothing starts until the running ones have ended and `multi` is a new one */
+    bool distrusts_built_in; /* the built-in roots did not do, perhaps the file does */
     void (*closed)(void *context);
     void *context;
 };
@@ -47,6 +48,13 @@ void transfers_end_multi(struct transfers *transfers);
 
 /* How libcurl closes a socket. */
 int transfers_close_socket(void *context, curl_socket_t fd);
+
+/* transfers_roots.c: the authorities that count at present. */
+void transfers_set_roots(const struct transfers *transfers, CURL *easy);
+
+/* A server's certificate is from none of them: from now on the bundle counts. False: it does so
+ * already, or there is none. */
+bool transfers_distrust_built_in(struct transfers *transfers);
 
 /* transfers.c: ends what libcurl has ended, and starts what waited for that. */
 void transfers_collect(struct transfers *transfers);

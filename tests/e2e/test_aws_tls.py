@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Over TLS only a server whose certificate a trusted authority has signed is talked to."""
+import base64
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from fake_daemon import NAME, make_aws, message  # noqa: E402
 from test_aws_tokens import keep_session  # noqa: E402
 
 ONE = '{"limit": 1}'
+HOST = "appconfigdata.eu-west-1.amazonaws.com"
 
 
 def openssl(directory, *arguments):
@@ -29,7 +32,7 @@ def certificates(tmp_path_factory):
         openssl(path, "req", "-x509", *curve, "-keyout", f"{name}.key", "-out", f"{name}.pem",
                 "-subj", f"/CN={name}", "-days", "2")
     for name, alternative in (("right", "IP:127.0.0.1,DNS:localhost"),
-                              ("elsewhere", "DNS:appconfigdata.eu-west-1.amazonaws.com")):
+                              ("elsewhere", f"DNS:{HOST}")):
         openssl(path, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr",
                 "-subj", f"/CN={name}")
         (path / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
@@ -46,8 +49,10 @@ def right(tmp_path, backend, certificates):
 
 @pytest.fixture
 def elsewhere(tmp_path, backend, certificates):
-    yield from make_aws(tmp_path, backend,
-                        tls=(certificates / "elsewhere.pem", certificates / "elsewhere.key"))
+    for aws in make_aws(tmp_path, backend,
+                        tls=(certificates / "elsewhere.pem", certificates / "elsewhere.key")):
+        aws.fake.hosts.append(HOST)
+        yield aws
 
 
 def refuse(aws, **environment):
@@ -105,3 +110,77 @@ def test_a_plain_server_where_tls_is_expected_is_a_failure(tmp_path, backend):
                           SHMCONF_REQUEST_TIMEOUT="500ms") as daemon:
             assert daemon.get(url(NAME)).status in (502, 504)
         assert plain.fake.calls().starts == 0
+
+
+# ---- AWS's own names ----------------------------------------------------------------------------
+
+@pytest.fixture
+def private(tmp_path, certificates):
+    """What runs a daemon where HOST is this machine and the system's bundle is the private authority
+    (or, with `bundle`, another one)."""
+    def wrapper(bundle="ca.pem"):
+        hosts = tmp_path / "hosts"
+        hosts.write_text(f"127.0.0.1 {HOST}\n")
+        script = (f'mount --bind "{hosts}" /etc/hosts && mount --bind "{certificates / bundle}" '
+                  '/etc/ssl/certs/ca-certificates.crt && exec "$@"')
+        return ["unshare", "-m", "sh", "-c", script, "sh"]
+    return wrapper
+
+
+def test_for_aws_itself_the_built_in_roots_come_first_and_then_the_bundle(
+        elsewhere, private, need_root):
+    aws = elsewhere
+    aws.fake.put(NAME, ONE)
+    address = f"https://{HOST}:{aws.fake.port}"
+    daemon = aws.daemon(start=False, AWS_ENDPOINT_URL_APPCONFIGDATA=address, SSL_CERT_FILE=None)
+    daemon.command = [*private(), *daemon.command]
+    with daemon:
+        daemon.start()
+        assert daemon.get(url(NAME)).text == ONE
+        assert daemon.count_log("trusting Amazon's roots") == 1
+        assert daemon.count_log("WARN .*/etc/ssl/certs/ca-certificates.crt decides") == 1
+        assert daemon.get(url(NAME.replace("Limits", "None"))).status == 404
+    assert aws.fake.notes["handshake_failures"] == 1  # of the built-in ones, once for all
+    assert aws.fake.calls(NAME).starts == 1
+
+
+def test_what_neither_vouches_for_is_refused(elsewhere, private, need_root):
+    aws = elsewhere
+    daemon = aws.daemon(start=False, SSL_CERT_FILE=None,
+                        AWS_ENDPOINT_URL_APPCONFIGDATA=f"https://{HOST}:{aws.fake.port}")
+    daemon.command = [*private("other-ca.pem"), *daemon.command]
+    with daemon:
+        daemon.start()
+        response = daemon.get(url(NAME))
+        assert response.status == 502 and "certificate" in message(response).lower()
+    assert aws.fake.notes["handshake_failures"] == 2 and aws.fake.calls().starts == 0
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_bundle_that_was_named_is_the_only_one(elsewhere, private, certificates, need_root,
+                                                 variable):
+    aws = elsewhere
+    aws.fake.put(NAME, ONE)
+    address = f"https://{HOST}:{aws.fake.port}"
+    daemon = aws.daemon(start=False, AWS_ENDPOINT_URL_APPCONFIGDATA=address,
+                        **{"SSL_CERT_FILE": None, variable: certificates / "ca.pem"})
+    daemon.command = [*private("other-ca.pem"), *daemon.command]
+    with daemon:
+        daemon.start()
+        assert daemon.get(url(NAME)).text == ONE
+    assert aws.fake.notes["handshake_failures"] == 0
+
+
+def test_the_built_in_roots_are_amazons():
+    """By the SHA-256 fingerprints that Amazon Trust Services publishes."""
+    path = Path(__file__).resolve().parents[2] / "daemon" / "upstream" / "amazon_roots.pem"
+    found = []
+    for certificate in path.read_text().split("-----END CERTIFICATE-----\n")[:-1]:
+        der = base64.b64decode("".join(certificate.splitlines()[1:]))
+        found.append(hashlib.sha256(der).hexdigest())
+    assert found == [
+        "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+        "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+        "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+        "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+        "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5"]

@@ -81,6 +81,7 @@ class Fake(Rules):
         self.key_id, self.secret, self.session_token = key_id, secret, session_token
         self.keys = {key_id: (secret, session_token)}
         self.region = region
+        self.hosts = ["127.0.0.1", "localhost"]  # the names that it answers for
 
         self.lock = threading.RLock()
         self.stored = {}
@@ -317,7 +318,7 @@ class Fake(Rules):
         for name in ("Host", "Authorization", "X-Amz-Date", "Content-Type"):
             if sum(1 for key, _ in request.headers if key.lower() == name.lower()) > 1:
                 self.breach("headers", f"{name} is there more than once")
-        if request.header("Host") not in (f"127.0.0.1:{self.port}", f"localhost:{self.port}"):
+        if request.header("Host") not in [f"{host}:{self.port}" for host in self.hosts]:
             self.breach("headers", f"Host is {request.header('Host')}")
         fake_signature.check(request, self.keys, self.region, self.clock.wall() + self.skew_s)
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "upstream/roots.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "upstream/amazon_roots.h"
+
+/* Where systems keep theirs: Debian, Ubuntu, Alpine; Amazon Linux, Fedora; openSUSE; older ones. */
+static const char *const bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+};
+
+/* The domains of AWS's partitions whose servers have certificates of Amazon's authorities. */
+static const char *const domains[] = {".amazonaws.com", ".amazonaws.com.cn", ".api.aws"};
+
+static bool ends_with(const char *text, size_t size, const char *end)
+{
+    size_t length = strlen(end);
+    return size > length && strncasecmp(text + size - length, end, length) == 0;
+}
+
+static bool is_of_aws(const char *url)
+{
+    static const char scheme[] = "https://";
+    if (strncasecmp(url, scheme, sizeof scheme - 1) != 0)
+        return false;
+    const char *host = url + sizeof scheme - 1;
+    size_t size = strcspn(host, ":/");
+    for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
+        if (ends_with(host, size, domains[i]))
+            return true;
+    return false;
+}
+
+static const char *system_bundle(void)
+{
+    for (size_t i = 0; i < sizeof bundles / sizeof *bundles; i++)
+        if (access(bundles[i], R_OK) == 0)
+            return bundles[i];
+    return NULL;
+}
+
+int roots_choose(struct roots *roots, const char *url, struct error *error)
+{
+    static const char *const variables[] = {"AWS_CA_BUNDLE", "SSL_CERT_FILE"};
+    *roots = (struct roots){0};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *file = getenv(variables[i]);
+        if (!file || !*file)
+            continue;
+        if (access(file, R_OK) != 0)
+            return error_system(error, errno, variables[i], "%s cannot be read", file);
+        roots->file = file;
+        return 0;
+    }
+    roots->file = system_bundle();
+    if (is_of_aws(url))
+        roots->built_in = amazon_roots;
+    return 0;
+}
+
+const char *roots_describe(const struct roots *roots)
+{
+    return roots->built_in ? "Amazon's roots" : roots->file ? roots->file : "libcurl's own roots";
+}
