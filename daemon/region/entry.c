@@ -27,15 +27,20 @@ static void take_status(struct shmconf_record *record, const struct shmconf_reco
  * Whoever has our head mapped goes on looking at the path. With the generation that it has: if the
  * new head cannot be made, nothing was published. The flag stays in our record, and nothing is
  * stored until there is a new head; also not the flag again, which a predecessor or an earlier try
- * may have stored.
+ * may have stored. 0, or -ENOSPC: nobody was told, so the head must not be replaced now.
  */
-static void mark_moved(struct region_entry *entry)
+static int mark_moved(struct region_entry *entry)
 {
     if (entry->record.state & SHMCONF_MOVED)
-        return;
+        return 0;
     entry->record.state |= SHMCONF_MOVED;
-    if (head_store(&entry->head, &entry->record) == 0)
+    int rc = head_store(&entry->head, &entry->record);
+    if (rc == 0)
         head_wake(&entry->head);
+    if (rc != -ENOSPC)
+        return 0;
+    entry->record.state &= ~(uint32_t)SHMCONF_MOVED;
+    return rc;
 }
 
 /*
@@ -45,9 +50,9 @@ static void mark_moved(struct region_entry *entry)
 static int replace_head(struct region_entry *entry, int directory, uint64_t instance,
                         const struct shmconf_record *record)
 {
-    if (entry->head.map)
-        mark_moved(entry);
-    int rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
+    int rc = entry->head.map ? mark_moved(entry) : 0;
+    if (rc == 0)
+        rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
     if (rc == 0)
         entry->record = *record;
     return rc;
@@ -66,11 +71,14 @@ static bool is_open_question(int rc)
 }
 
 /* There is no version of an earlier boot. A new head would vouch for the damaged body. */
-static void leave_to_readers(struct region_entry *entry)
+static int leave_to_readers(struct region_entry *entry)
 {
-    mark_moved(entry);
+    int rc = mark_moved(entry);
+    if (rc)
+        return rc;
     head_close(&entry->head);
     memset(&entry->record, 0, sizeof entry->record);
+    return 0;
 }
 
 static int take_over_in(struct region_entry *entry, int directory)
@@ -88,9 +96,9 @@ static int take_over_in(struct region_entry *entry, int directory)
                           entry->record.generation);
     if (is_open_question(rc))
         return rc;
-    if (!is_this_boot(entry) && !entry->version) {
-        leave_to_readers(entry);
-    } else if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
+    if (!is_this_boot(entry) && !entry->version)
+        return leave_to_readers(entry);
+    if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
         struct shmconf_record record = entry->record;
         record.state &= ~(uint32_t)SHMCONF_MOVED;
         replace_head(entry, directory, entry->head.instance, &record);
@@ -114,7 +122,7 @@ static void take_over(struct region_entry *entry)
         entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
 }
 
-/* Before a publication. Without descriptors and memory that would fail as well. */
+/* Before a publication. Without descriptors, memory and space that would fail as well. */
 static int take_over_at_last(struct region_entry *entry)
 {
     if (!entry->untaken)
@@ -126,8 +134,8 @@ static int take_over_at_last(struct region_entry *entry)
         region_version_drop(kept);
     else
         entry->version = kept;
-    bool is_shortage =
-        entry->untaken == -EMFILE || entry->untaken == -ENFILE || entry->untaken == -ENOMEM;
+    bool is_shortage = entry->untaken == -EMFILE || entry->untaken == -ENFILE ||
+                       entry->untaken == -ENOMEM || entry->untaken == -ENOSPC;
     return is_shortage ? entry->untaken : 0;
 }
 
@@ -249,13 +257,14 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
     if (rc)
         return rc;
     bool is_moved = entry->record.state & SHMCONF_MOVED;
-    if (has_head && !is_moved && head_store(&entry->head, &record) == 0) {
+    int stored = has_head && !is_moved ? head_store(&entry->head, &record) : -EFAULT;
+    if (stored == 0) {
         entry->record = record;
         head_wake(&entry->head);
         if (record.generation > 2)
             remove_version(directory, record.generation - 2);
     } else {
-        rc = replace_head(entry, directory, instance, &record);
+        rc = stored == -ENOSPC ? stored : replace_head(entry, directory, instance, &record);
         if (rc) {
             remove_version(directory, record.generation);
             region_version_drop(version);
@@ -324,8 +333,11 @@ int region_entry_status(struct region_entry *entry, const struct shmconf_record 
     take_status(&entry->record, status);
     if (!entry->head.map || (entry->record.state & SHMCONF_MOVED))
         return 0;
-    if (head_store(&entry->head, &entry->record) == 0)
+    int rc = head_store(&entry->head, &entry->record);
+    if (rc == 0)
         return 0;
+    if (rc == -ENOSPC)
+        return publish_failed(entry, rc, "store the status", error);
     head_close(&entry->head); /* truncated: the next check makes a new one */
     return publish_failed(entry, -EFAULT, "store the status, since its head was truncated", error);
 }

@@ -37,6 +37,12 @@ static void store_cell(void *context)
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
+static void load_seq(void *context)
+{
+    const struct head *head = context;
+    (void)*(const volatile uint32_t *)&head->map->seq;
+}
+
 int head_store(struct head *head, const struct shmconf_record *record)
 {
     struct shmconf_cell cell = {.record = *record};
@@ -47,6 +53,8 @@ int head_store(struct head *head, const struct shmconf_record *record)
     int rc = fault_guard(store_cell, &store);
     if (rc == 0)
         head->seq = next;
+    else if (fault_guard(load_seq, head) == 0)
+        rc = -ENOSPC;
     return rc;
 }
 

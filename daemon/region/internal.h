@@ -106,7 +106,10 @@ int head_create(struct head *head, struct region *region, int directory,
                 const struct shmconf_name *name, uint64_t instance,
                 const struct shmconf_record *record);
 
-/* The protocol's store. 0, or -EFAULT when somebody truncated the file. */
+/*
+ * The protocol's store. 0; -EFAULT when somebody truncated the file; -ENOSPC when it is whole and a
+ * file system that copies on write has no room: its readers are to be kept.
+ */
 int head_store(struct head *head, const struct shmconf_record *record);
 /* Whether what we know of it still stands in it: somebody may have written over it. */
 bool head_is_intact(const struct head *head, const struct shmconf_name *name);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -183,6 +184,7 @@ void report_json(const struct machine *machine, const struct row *rows, size_t c
     json_string(machine->compiler);
     printf(",\n  \"file_system\": ");
     json_string(machine->file_system);
+    printf(",\n  \"cores\": %ld", sysconf(_SC_NPROCESSORS_ONLN));
     printf(",\n  \"is_pinned\": %s,\n  \"rows\": [\n", machine->reader_cpu < 0 ? "false" : "true");
     for (size_t i = 0; i < count; i++) {
         json_row(&rows[i], rows, count);
