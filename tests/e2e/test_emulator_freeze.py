@@ -34,9 +34,13 @@ class Frozen:
         self.handler = None
         self.calls = 0
 
+    def wait_frozen(self):
+        wait_until(lambda: self.function.state()["frozen"], every=0, what="all is frozen")
+
     def invoke(self):
         """What the handler is configured with in one more invocation, after the usual pause."""
-        wait_until(lambda: self.function.state()["frozen"] or not self.calls, every=0)
+        if self.calls:
+            self.wait_frozen()
         self.fake.clock.advance(GAP_S)
         self.fake.drop_connections()
         answer = self.function.invoke()
@@ -47,7 +51,9 @@ class Frozen:
         return answer["configuration"]["number"]
 
     def invocations_until(self, number, most):
-        """How many it takes until the handler is configured with `number`; never with others."""
+        """How many it takes until the handler is configured with `number`, which is deployed while
+        all is frozen; it never is with others."""
+        self.wait_frozen()
         self.fake.put(NAME, f'{{"number": {number}}}')
         for count in range(1, most + 1):
             found = self.invoke()
@@ -83,6 +89,7 @@ def test_an_update_is_seen_by_python_at_once_and_by_c_in_the_second_invocation(
                                    for number in range(1, UPDATES + 1))
         print(f"{language}, wait: {dict(seen)}, {run.fake.calls(NAME)}")
         assert None not in seen and sum(seen.values()) == UPDATES
+        run.wait_frozen()  # with its last poll
         calls = run.fake.calls(NAME)
         assert (calls.starts, calls.received) == (1, 1 + UPDATES)
         assert calls.gets == run.calls  # the first one in init, then one in each invocation
