@@ -108,7 +108,8 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     int rc = http_server_open(&daemon->server, parts->loop, &options, error);
-    if (rc == 0 && http_server_limit(daemon->server) < settings->max_clients)
+    /* In Lambda, where 1,024 descriptors are all there are, one function asks. */
+    if (rc == 0 && http_server_limit(daemon->server) < settings->max_clients && !settings->lambda)
         log_warn("%zu HTTP clients at a time and not %u: ulimit -n leaves no more",
                  http_server_limit(daemon->server), settings->max_clients);
     if (rc == 0)

@@ -41,7 +41,7 @@ def clean_environment(**more):
     table = {name: value for name, value in os.environ.items()
              if not name.startswith(("SHMCONF_", "AWS_"))}
     for name in ("HTTP_PORT", "HTTP_HOST", "LOG_LEVEL", "LOG_PATH", "LOCAL_DEVELOPMENT_DIRECTORY",
-                 "ACCESS_TOKEN", "PROXY_URL", "PROXY_HEADERS", "ROLE_ARN", "MANIFEST"):
+                 "ACCESS_TOKEN", "PROXY_URL", "PROXY_HEADERS", "ROLE_ARN", "MANIFEST", "SSL_CERT_FILE"):
         table.pop(name, None)
     for name, value in more.items():
         table.pop(name, None)

@@ -132,7 +132,7 @@ def test_for_aws_itself_the_built_in_roots_come_first_and_then_the_bundle(
     aws = elsewhere
     aws.fake.put(NAME, ONE)
     address = f"https://{HOST}:{aws.fake.port}"
-    daemon = aws.daemon(start=False, AWS_ENDPOINT_URL_APPCONFIGDATA=address, SSL_CERT_FILE=None)
+    daemon = aws.daemon(start=False, AWS_ENDPOINT_URL_APPCONFIGDATA=address)
     daemon.command = [*private(), *daemon.command]
     with daemon:
         daemon.start()
@@ -146,7 +146,7 @@ def test_for_aws_itself_the_built_in_roots_come_first_and_then_the_bundle(
 
 def test_what_neither_vouches_for_is_refused(elsewhere, private, need_root):
     aws = elsewhere
-    daemon = aws.daemon(start=False, SSL_CERT_FILE=None,
+    daemon = aws.daemon(start=False,
                         AWS_ENDPOINT_URL_APPCONFIGDATA=f"https://{HOST}:{aws.fake.port}")
     daemon.command = [*private("other-ca.pem"), *daemon.command]
     with daemon:
@@ -163,7 +163,7 @@ def test_a_bundle_that_was_named_is_the_only_one(elsewhere, private, certificate
     aws.fake.put(NAME, ONE)
     address = f"https://{HOST}:{aws.fake.port}"
     daemon = aws.daemon(start=False, AWS_ENDPOINT_URL_APPCONFIGDATA=address,
-                        **{"SSL_CERT_FILE": None, variable: certificates / "ca.pem"})
+                        **{variable: certificates / "ca.pem"})
     daemon.command = [*private("other-ca.pem"), *daemon.command]
     with daemon:
         daemon.start()

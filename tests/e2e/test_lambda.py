@@ -134,7 +134,7 @@ def test_a_deadline_that_is_over_or_not_said_does_no_harm(aws, deadline):
 @pytest.mark.parametrize("event", [
     b"", b"{", b"[]", b"null", b'"INVOKE"', b'{"eventType": 5}', b"{}", b"\xff\xfe\x00",
     b'{"eventType": "RESTORE"}', b'{"eventType": "invoke", "tracing": null}',
-    b'{"eventType": "INVOKE", "x": "' + b"y" * 500000 + b'"}'])
+    b'{"eventType": "INVOKE", "x": "' + b"y" * 500000 + b'"}'], ids=lambda event: repr(event[:40]))
 def test_an_event_that_nobody_understands_is_taken_for_an_invocation(aws, event):
     aws.fake.put(NAME, ONE)
     with extension(aws) as (api, _):

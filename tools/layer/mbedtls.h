@@ -59,5 +59,6 @@
 #undef MBEDTLS_TIMING_C
 #undef MBEDTLS_VERSION_FEATURES
 
-/* Its default is /dev/random, which waits; with musl it does not find getrandom by itself. */
-#define MBEDTLS_PLATFORM_DEV_RANDOM "/dev/urandom"
+/* With musl it would read /dev/random, which may wait or be missing: see entropy.c instead. */
+#define MBEDTLS_NO_PLATFORM_ENTROPY
+#define MBEDTLS_ENTROPY_HARDWARE_ALT

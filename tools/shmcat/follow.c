@@ -133,7 +133,7 @@ static void show(struct follow *follow, struct last *last, const char *name,
     last->generation = version->generation;
     last->error = 0;
     print_line(follow->json, name, version, skipped);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         follow->more = false;
     else if (options.command)
         execute(name, version);

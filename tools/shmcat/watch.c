@@ -88,7 +88,7 @@ static int watch_run(const struct common *common, char **arguments)
         rows_free(&before);
         before = now;
         view.before = &before;
-        if (fflush(stdout) != 0)
+        if (fflush(stdout) != 0 || ferror(stdout))
             break;
     }
     rows_free(&before);
