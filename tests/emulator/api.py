@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import socket
 import sys
 
 from sandbox import Gone, Refused
@@ -40,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             return self.answer(404, {"errorType": "NotFound", "errorMessage": self.path})
         try:
-            return function(self, match, body)
+            return self.call(function, match, body)
         except Refused as why:
             return self.answer(403, {"errorType": "Refused", "errorMessage": str(why)})
         except Gone:
@@ -49,9 +50,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = serve
 
+    def call(self, function, match, body):
+        return function(self, match, body)
+
 
 class Api(Handler):
     """What the processes of the sandbox see at AWS_LAMBDA_RUNTIME_API."""
+
+    def call(self, function, match, body):
+        """A request may wait for the lock while its sender is killed: then it is nobody's, and not
+        one of the environment that has begun meanwhile."""
+        with self.sandbox.changed:
+            if self.peer_is_gone():
+                raise Gone
+            return function(self, match, body)
+
+    def peer_is_gone(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
 
     def register(self, _match, body):
         agent = self.sandbox.register(self.headers.get("Lambda-Extension-Name", ""),
