@@ -265,13 +265,15 @@ static uint64_t timer_lateness(const struct follow *follow)
 
 /*
  * By when the check began, if it runs: one that began in time keeps nobody waiting, however slow
- * the service is. A check that runs for longer than a session and a poll may was held up.
+ * the service is and however many others have their turn first. A request that runs for longer than
+ * its time-out was held up.
  */
 static bool is_overdue(const struct follow *follow)
 {
     uint64_t now = clock_monotonic_ns();
-    uint64_t longest = 2 * follow->source->request_timeout_ns + NS_PER_S;
-    bool is_held_up = !follow->call || now - follow->started_ns > longest;
+    uint64_t longest = follow->source->request_timeout_ns + NS_PER_S;
+    uint64_t began = follow->call ? appconfig_call_began_ns(follow->call) : 0;
+    bool is_held_up = !follow->call || (began && now - began > longest);
     return schedule_is_overdue(&follow->schedule, is_held_up ? now : follow->started_ns);
 }
 

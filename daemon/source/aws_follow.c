@@ -178,8 +178,10 @@ static void answered(struct follow *follow, const struct appconfig_result *resul
 static void too_early(struct follow *follow, const struct appconfig_result *result)
 {
     if (++follow->too_early >= TOO_EARLY_MAX || !configuration_version(follow->configuration)) {
-        if (follow->too_early >= TOO_EARLY_MAX)
+        if (follow->too_early >= TOO_EARLY_MAX) {
             follow_drop_token(follow);
+            follow->too_early = 0;
+        }
         fail(follow, &result->error, result);
         return;
     }

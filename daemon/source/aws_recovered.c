@@ -9,15 +9,14 @@ static const uint64_t pause_max = 100 * NS_PER_MS;
 
 /*
  * From now to the check that the predecessor had planned: a new session receives the content once
- * more, so an earlier one would only cost. No longer than an interval: the clock may have been set.
+ * more, so an earlier one would only cost. No longer than an interval of our own: the clock may
+ * have been set, and a new session owes nothing to the old one's.
  */
 uint64_t aws_source_wait_of(const struct aws_source *source, const struct shmconf_record *record)
 {
     uint64_t now = clock_realtime_ns();
     uint64_t wait = record->next_ns > now ? record->next_ns - now : 0;
-    uint64_t interval = record->interval_s * NS_PER_S;
-    uint64_t longest = interval > source->poll_interval_ns ? interval : source->poll_interval_ns;
-    return wait < longest ? wait : longest;
+    return wait < source->poll_interval_ns ? wait : source->poll_interval_ns;
 }
 
 static bool resume(struct aws_source *source, const struct recovered_one *one, uint64_t late_ns)

@@ -81,6 +81,11 @@ void appconfig_call_cancel(struct appconfig_call *call)
     call_free(call);
 }
 
+uint64_t appconfig_call_began_ns(const struct appconfig_call *call)
+{
+    return transfer_began_ns(call->transfer);
+}
+
 static const char *find_header(const void *context, const char *name)
 {
     return transfer_header(context, name);

@@ -36,6 +36,9 @@ struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const c
 /* Ends a call without its `done`. */
 void appconfig_call_cancel(struct appconfig_call *call);
 
+/* When its request began, monotonic; 0: it waits for others. */
+uint64_t appconfig_call_began_ns(const struct appconfig_call *call);
+
 /* Seconds that the service's clock is ahead of ours; 0 up to 30. For tests and the log. */
 long appconfig_data_skew(const struct appconfig_data *data);
 

@@ -27,6 +27,7 @@ struct transfer {
     bool is_too_long;
     bool is_running;
     bool is_urgent;
+    uint64_t began_ns;    /* monotonic; 0: it waits for a connection */
     bool has_other_roots; /* was tried with the built-in ones before */
     char problem[CURL_ERROR_SIZE];
     transfer_done *done;
@@ -229,6 +230,8 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     /* Nothing here redirects, and a redirected request would carry its signature elsewhere. */
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Or it would wait, in the loop's only thread, for a resolver that was given up. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transfers_close_socket);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
     transfers_set_roots(transfer->transfers, easy);
@@ -309,6 +312,7 @@ static void start_waiting(struct transfers *transfers)
         transfers->running = transfer;
         transfers->running_count++;
         transfer->is_running = true;
+        transfer->began_ns = clock_monotonic_ns();
         /* Asks for the timer, which begins the work. */
         curl_multi_add_handle(transfers->multi, transfer->easy);
     }
@@ -346,6 +350,11 @@ void transfer_cancel(struct transfer *transfer)
         leave_queue(queue_of(transfers, transfer), transfer);
     }
     transfer_free(transfer);
+}
+
+uint64_t transfer_began_ns(const struct transfer *transfer)
+{
+    return transfer->began_ns;
 }
 
 void transfers_drop_idle(struct transfers *transfers)

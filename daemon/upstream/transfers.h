@@ -65,6 +65,9 @@ struct transfer *transfer_start(struct transfers *transfers, const struct transf
                                 transfer_done *done, void *owner);
 void transfer_cancel(struct transfer *transfer);
 
+/* When its turn came, monotonic; 0: it waits. */
+uint64_t transfer_began_ns(const struct transfer *transfer);
+
 /* The value of a header of the answer, compared without case, or NULL. Only inside `done`. */
 const char *transfer_header(const struct transfer *transfer, const char *name);
 

@@ -84,6 +84,23 @@ def test_nobody_waits_for_what_began_in_time(aws, fault):
         stalled.release()
 
 
+def test_nobody_waits_for_a_check_that_has_others_before_it(aws):
+    """The service takes every request and answers none; one after the other times out."""
+    names = [f"Shop:Prod:C{i}" for i in range(12)]
+    for name in names:
+        aws.fake.put(name, ONE)
+    aws.fake.connections_max = 1
+    with aws.quick(SHMCONF_FRESH_WAIT_MS="60000", SHMCONF_REQUEST_TIMEOUT="1s",
+                   SHMCONF_MAX_CONNECTIONS="1", SHMCONF_PREFETCH_LIST=",".join(names)) as daemon:
+        for name in names:
+            daemon.wait_body(name, ONE)
+        stalled = aws.fake.fault(operation="get", stall="request", times=None)
+        wait_until(lambda: stalled.hits >= 5, timeout=30)
+        for name in names:
+            assert daemon.get(url(name), timeout=10).text == ONE
+        aws.fake.clear_faults()
+
+
 def test_a_first_fetch_whose_client_is_gone_goes_on_after_a_thaw(aws):
     other = "Shop:Prod:Other"
     aws.fake.put(NAME, ONE)

@@ -72,6 +72,16 @@ def test_its_check_comes_when_the_predecessor_had_planned_it(aws):
     assert aws.fake.calls(NAME).starts == 2 and aws.fake.calls(NAME).received == 2
 
 
+def test_a_shorter_interval_counts_from_the_restart_on(aws):
+    aws.fake.poll_interval_s = 1
+    daemon = asked_for(aws, [NAME], SHMCONF_POLL_INTERVAL="3600")
+    aws.fake.put(NAME, TWO)
+    daemon.environment["SHMCONF_POLL_INTERVAL"] = "1"
+    with daemon, Reader(daemon.root, NAME) as reader:
+        reader.wait_text(TWO)
+    assert numbers(aws.fake.calls(NAME))[0] == 2
+
+
 def test_also_where_the_region_was_made_anew_meanwhile(aws):
     aws.fake.put(NAME, ONE)
     daemon = aws.quick()
