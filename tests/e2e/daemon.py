@@ -75,7 +75,7 @@ def public_bin():
     """The programs where every user may start them; BIN may lie below somebody's home."""
     path = Path(tempfile.mkdtemp(prefix="shmconf-test-bin-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
-    for name in ("shmconfd", "region_reader"):
+    for name in ("shmconfd", "shmcat", "region_reader"):
         if (BIN / name).exists():
             shutil.copy(BIN / name, path / name)
     path.chmod(0o755)

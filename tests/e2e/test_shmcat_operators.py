@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import Daemon, Reader, wait_until
+from daemon import Daemon, Reader, program, wait_until
 from shmcat_region import (  # noqa: F401
     DEADLINE_S, NAME, SHMCAT, environment, running_region)
 
@@ -90,6 +90,15 @@ def test_verify_compares_the_hash_of_the_text(region):
     data[0x74:0x78] = zlib.crc32(data[128:]).to_bytes(4, "little")
     change(path, 0, sealed(data[:128]) + data[128:])
     assert "SHA-256" in region.run("verify").stdout.decode()
+
+
+@pytest.mark.parametrize("command", ["ls", "verify", "readers"])
+def test_region_that_is_not_there_is_named(region, tmp_path, command):
+    done = region.run(command, "--dir", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        f"shmcat: {tmp_path}/none: there is no region: start shmconfd, or set SHMCONF_DIR (or "
+        "--dir) to the directory that it uses\n")
 
 
 def test_verify_of_nothing_is_a_failure(region, tmp_path):
@@ -199,7 +208,18 @@ def test_readers_tells_who_is_behind(tmp_path):
 
 
 def test_readers_of_an_unread_region(region):
-    assert region.text("readers", "A:B:C") == "nobody has it mapped\n"
+    assert region.text("readers", "A:B:C") in (
+        "nobody has it mapped\n", "nobody who could be looked at has it mapped\n")
+
+
+def test_readers_says_when_it_may_not_look(open_path, need_root):
+    """Who may look at nobody sees nobody, which does not mean that there is nobody."""
+    done = subprocess.run([program("shmcat", True), "readers"], env=environment(open_path),
+                          capture_output=True, user=12345, group=12345, extra_groups=[],
+                          check=True)
+    assert done.stdout == b"nobody who could be looked at has it mapped\n"
+    assert re.fullmatch(rb"shmcat: readers: \d+ process(es)? could not be looked at: .*\n",
+                        done.stderr)
 
 
 # ---- bench ----

@@ -83,13 +83,18 @@ static void check_root(struct diagnosis *diagnosis)
         return;
     }
     if (fd < 0) {
-        say(diagnosis, BAD, "region", "%s: %s: remove it, or see SHMCONF_DIR and SHMCONF_OWNER",
-            root, shmconf_strerror(fd));
+        say(diagnosis, BAD, "region", "%s: %s: %s", root, shmconf_strerror(fd),
+            fd == -EACCES ? "look as its owner, or set SHMCONF_ACCESS where shmconfd runs"
+                          : "remove it, or see SHMCONF_DIR and SHMCONF_OWNER");
         return;
     }
-    if (fstat(fd, &status) == 0)
-        say(diagnosis, GOOD, "region", "%s, of uid %lu, mode %03o", root,
-            (unsigned long)status.st_uid, (unsigned)status.st_mode & 0777);
+    if (fstat(fd, &status) == 0) {
+        bool is_strange = status.st_uid != 0 && status.st_uid != geteuid() &&
+                          shmconf_trust(diagnosis->place, &status) != 0;
+        say(diagnosis, is_strange ? NOTE : GOOD, "region", "%s, of uid %lu, mode %03o%s", root,
+            (unsigned long)status.st_uid, (unsigned)status.st_mode & 0777,
+            is_strange ? ": readers of other users need SHMCONF_OWNER" : "");
+    }
     close(fd);
 }
 

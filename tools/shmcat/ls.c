@@ -39,13 +39,8 @@ static int ls_run(const struct common *common, char **arguments)
         print_names(&found);
     else if (found.count)
         table_print(stdout, &found, &(struct view){.color = common->color, .end = "\n"});
-    if (rc && rc != -ENOENT)
-        status = fail(place->root, rc);
-    else if (found.count == 0)
-        status = complain(place->root,
-                          "%s: start shmconfd, or set SHMCONF_DIR (or --dir) to the "
-                          "directory that it uses",
-                          rc ? "there is no region" : "nothing is published");
+    if (rc || found.count == 0)
+        status = fail_region(place->root, rc);
     rows_free(&found);
     return status;
 }

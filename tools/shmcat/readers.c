@@ -216,12 +216,13 @@ static void print_survey(const struct survey *survey, bool json)
     if (json)
         puts("]}");
     if (!survey->count && !json)
-        puts("nobody has it mapped");
+        puts(survey->hidden ? "nobody who could be looked at has it mapped"
+                            : "nobody has it mapped");
     fflush(stdout);
     if (survey->hidden && !json)
         fprintf(stderr,
-                "shmcat: readers: %u processes could not be looked at: root may look at most\n",
-                survey->hidden);
+                "shmcat: readers: %u process%s could not be looked at: root may look at most\n",
+                survey->hidden, survey->hidden == 1 ? "" : "es");
 }
 
 static int readers_run(const struct common *common, char **arguments)
@@ -233,7 +234,7 @@ static int readers_run(const struct common *common, char **arguments)
         return status;
     cleanup_free char *root = realpath(place->root, NULL);
     if (!root)
-        return fail(place->root, -errno);
+        return fail_region(place->root, -errno);
     cleanup_free char *slashed = text_format("%s/", strcmp(root, "/") ? root : "");
     cleanup_free char *only =
         name ? text_format("%s/%s/%s", place->segments[0], place->segments[1], place->segments[2])

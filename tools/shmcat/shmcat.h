@@ -178,6 +178,8 @@ int complain(const char *subject, const char *format, ...) __attribute__((format
 
 /* The same for a value of the reader, with what to do about it. */
 int fail(const char *subject, int rc);
+/* The same of the region as a whole. -ENOENT: there is none; 0: nothing is published in it. */
+int fail_region(const char *root, int rc);
 
 /* asprintf that ends the program when memory runs out. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -64,6 +64,15 @@ int fail(const char *subject, int rc)
     return complain(subject, "%s: %s", shmconf_strerror(rc), advice);
 }
 
+int fail_region(const char *root, int rc)
+{
+    if (rc && rc != -ENOENT)
+        return fail(root, rc);
+    return complain(
+        root, "%s: start shmconfd, or set SHMCONF_DIR (or --dir) to the directory that it uses",
+        rc ? "there is no region" : "nothing is published");
+}
+
 /* Longer labels come from nobody who means well. */
 enum { VISIBLE_MAX = 8192 };
 

@@ -191,8 +191,14 @@ static const char *remedy_of(int error)
         return "look again when there is enough";
     case -EPROTONOSUPPORT:
         return "use the shmcat that came with the shmconfd that wrote it";
+    case -EPERM:
+        return "set SHMCONF_OWNER to the uid that shmconfd runs as; or remove it, or give it back "
+               "to its owner";
+    case -EBADMSG:
+    case -ENODATA:
+        return "restart shmconfd, which makes it anew";
     default:
-        return "remove it, or give it back to its owner; shmconfd then makes it anew";
+        return "remove it; shmconfd then makes it anew";
     }
 }
 
@@ -293,7 +299,7 @@ static int verify_run(const struct common *common, char **arguments)
         status = EXIT_FAILED;
     if (rc) {
         fflush(stdout);
-        status = fail(name ? name : place->root, rc);
+        status = name ? fail(name, rc) : fail_region(place->root, rc);
     }
     take_back(&verification, 0);
     free(verification.found);

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""docs/verification.md names tests that exist, and for each guarantee one that plants mistakes.
+
+    verification.py BUILD    the folder of a configured build with all tests
+
+And what the README promises stands in it: each test that is named there is in a row.
+"""
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+NAME = re.compile(r"`((?:unit|integration|e2e|faults|soak|fuzz|examples|models)(?:\.[a-z0-9_*]+)*)`")
+
+
+def tests_of(build):
+    """{name: labels}; those of the preset fuzz are in no other."""
+    listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"],
+                            capture_output=True, text=True, check=True).stdout
+    tests = {}
+    for test in json.loads(listed[listed.index("{"):])["tests"]:
+        labels = next((p["value"] for p in test["properties"] if p["name"] == "LABELS"), [])
+        tests[re.sub(r"\.(epoll|io_uring)$", "", test["name"])] = labels
+    for fuzzer in (ROOT / "tests/fuzz").glob("*.c"):
+        tests.setdefault(f"fuzz.{fuzzer.stem}", [])
+    tests.setdefault("fuzz.planted", ["mutations"])
+    return tests
+
+
+def rows_of(text, columns):
+    """The cells of the tables that have so many columns, without their heads."""
+    rows = [[cell.strip() for cell in line.strip("|\n").split(" | ")]
+            for line in re.findall(r"^\|.*\|$", text, re.M)]
+    return [row for row in rows if len(row) == columns and not re.match(r"[-|]+$|guarantee|promise$",
+                                                                        row[0])]
+
+
+def matches(pattern, tests):
+    return [name for name in tests if re.fullmatch(pattern.replace(".", r"\.").replace("*", ".*"),
+                                                   name)]
+
+
+def problems(verification, readme, tests):
+    rows = rows_of(verification, 3)
+    if len(rows) < 30:
+        yield f"verification.md has {len(rows)} rows of three cells"
+    for guarantee, shown, mutation in rows:
+        names = NAME.findall(shown + mutation)
+        for name in names:
+            if not matches(name, tests):
+                yield f'"{guarantee}" names {name}, which is no test'
+        # What plants the mistakes of a test may have its name and "_mutations".
+        planting = [test for name in names for test in matches(name, tests) +
+                    matches(f"{name}_mutations", tests) if "mutations" in tests[test]]
+        if "fuzz.*" in names or "soak.*" in names:
+            planting.append("their own")
+        if not mutation or not planting:
+            yield f'"{guarantee}" has no planted mistake'
+    named = {name for row in rows for cell in row[1:] for name in NAME.findall(cell)}
+    covered = {test for name in named for test in matches(name, tests)}
+    promises = readme[readme.index("| promise | shown by |"):].split("\n\n")[0]
+    for promise, shown in rows_of(promises, 2):
+        for name in NAME.findall(shown):
+            if not set(matches(name, tests)) & covered:
+                yield f'README.md: "{promise}" is shown by {name}, which is in no row'
+
+
+def main():
+    tests = tests_of(sys.argv[1])
+    verification = (ROOT / "docs/verification.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = list(problems(verification, readme, tests))
+    for problem in found:
+        print(f"FAILED: {problem}")
+    # It sees a row without a mistake, one that names nothing, and a promise without a row.
+    planted = (verification.replace("| one instruction added |", "| |"),
+               verification.replace("`integration.instructions`", "`integration.instruction`"),
+               re.sub(r".*`e2e\.local_saving`.*\n", "", verification))
+    for number, spoilt in enumerate(planted):
+        if spoilt == verification or len(list(problems(spoilt, readme, tests))) == len(found):
+            print(f"FAILED: planted mistake {number} is not found")
+            found.append("planted")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
