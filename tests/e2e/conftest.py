@@ -2,6 +2,7 @@
 """Fixtures of the end-to-end tests."""
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,14 @@ def backend():
 def need_root():
     if os.geteuid() != 0:
         pytest.skip("needs root")
+
+
+@pytest.fixture
+def need_mounts(need_root):
+    """To give a daemon mounts of its own; a root that is no mount point, as in a chroot, has none."""
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"no private mounts here: {probe.stderr.strip()}")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def silent_name_server(path):
 
 
 @pytest.fixture
-def deaf(aws, tmp_path, need_root):
+def deaf(aws, tmp_path, need_mounts):
     with silent_name_server(tmp_path) as wrapper:
         daemon = aws.daemon(start=False, SHMCONF_PREFETCH_LIST=NAME, SHMCONF_REQUEST_TIMEOUT="1s",
                             AWS_ENDPOINT_URL_APPCONFIGDATA="http://appconfigdata.example.com:1")

@@ -86,7 +86,7 @@ def test_nobody_waits_for_what_began_in_time(aws, fault):
 
 def test_nobody_waits_for_a_check_that_has_others_before_it(aws):
     """The service takes every request and answers none; one after the other times out."""
-    names = [f"Shop:Prod:C{i}" for i in range(12)]
+    names = [f"Shop:Prod:C{i}" for i in range(40)]
     for name in names:
         aws.fake.put(name, ONE)
     aws.fake.connections_max = 1
@@ -96,7 +96,7 @@ def test_nobody_waits_for_a_check_that_has_others_before_it(aws):
             daemon.wait_body(name, ONE)
         stalled = aws.fake.fault(operation="get", stall="request", times=None)
         wait_until(lambda: stalled.hits >= 5, timeout=30)
-        for name in names:
+        for name in reversed(names):
             assert daemon.get(url(name), timeout=10).text == ONE
         aws.fake.clear_faults()
 

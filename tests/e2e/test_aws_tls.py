@@ -128,7 +128,7 @@ def private(tmp_path, certificates):
 
 
 def test_for_aws_itself_the_built_in_roots_come_first_and_then_the_bundle(
-        elsewhere, private, need_root):
+        elsewhere, private, need_mounts):
     aws = elsewhere
     aws.fake.put(NAME, ONE)
     address = f"https://{HOST}:{aws.fake.port}"
@@ -144,7 +144,7 @@ def test_for_aws_itself_the_built_in_roots_come_first_and_then_the_bundle(
     assert aws.fake.calls(NAME).starts == 1
 
 
-def test_what_neither_vouches_for_is_refused(elsewhere, private, need_root):
+def test_what_neither_vouches_for_is_refused(elsewhere, private, need_mounts):
     aws = elsewhere
     daemon = aws.daemon(start=False,
                         AWS_ENDPOINT_URL_APPCONFIGDATA=f"https://{HOST}:{aws.fake.port}")
@@ -157,7 +157,7 @@ def test_what_neither_vouches_for_is_refused(elsewhere, private, need_root):
 
 
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_bundle_that_was_named_is_the_only_one(elsewhere, private, certificates, need_root,
+def test_a_bundle_that_was_named_is_the_only_one(elsewhere, private, certificates, need_mounts,
                                                  variable):
     aws = elsewhere
     aws.fake.put(NAME, ONE)

@@ -254,7 +254,7 @@ def test_what_a_survivor_published_meanwhile_is_taken_over_and_overtaken(aws, tm
 
 
 @pytest.mark.parametrize("options", ["size=64k", "size=1m,ro"])
-def test_a_full_or_read_only_directory_leaves_http(aws, tmp_path, need_root, options):
+def test_a_full_or_read_only_directory_leaves_http(aws, tmp_path, need_mounts, options):
     aws.fake.put(NAME, "x" * 100000)
     mount = tmp_path / "mount"
     mount.mkdir()
