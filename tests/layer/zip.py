@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS = ROOT / "tests" / "integration" / "consumers"
-SIZE_MAX = {"extensions/shmconfd": 1 << 20, "bin/shmcat": 256 << 10}
+SIZE_MAX = {"extensions/shmconfd": 1 << 20, "bin/shmcat": 384 << 10}
 MACHINE = {"x86_64": "X86-64", "arm64": "AArch64"}
 OTHERS = ["THIRD_PARTY_NOTICES", "share/doc/shmconf/LICENSE", "share/doc/shmconf/LICENSE-MIT",
           "include/shmconf-single.h", "lib/pkgconfig/shmconf.pc",
