@@ -23,6 +23,10 @@ static const uint64_t shutdown_ns = NS_PER_S;
 /* Before a question that got no answer is asked again. */
 static const uint64_t retry_ns = 200 * NS_PER_MS;
 
+/* Questions in a row without an answer: nobody is there any more. Ten seconds and no freeze count.
+ */
+enum { UNANSWERED_MAX = 50 };
+
 struct extension {
     struct extension_options options;
     struct loop *loop;
@@ -34,7 +38,7 @@ struct extension {
     uint64_t asked_ns; /* CLOCK_BOOTTIME of the last question; 0: none yet */
     bool is_registered;
     bool is_stopping;
-    bool has_complained; /* of questions without an answer */
+    unsigned unanswered; /* questions in a row */
     struct error error;  /* of the registration */
 };
 
@@ -137,19 +141,18 @@ static void on_event(void *owner, int rc, const struct extensions_event *event,
     struct extension *extension = owner;
     if (extension->is_stopping)
         return;
-    if (rc == -EACCES) {
+    if (rc == -EACCES || (rc && extension->unanswered >= UNANSWERED_MAX)) {
         extension->options.refused(extension->options.context, error);
         return;
     }
     if (rc) {
-        if (!extension->has_complained)
+        if (extension->unanswered++ == 0)
             log_error("%s; asking again", error->message);
-        extension->has_complained = true;
         loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
                          on_ask_again);
         return;
     }
-    extension->has_complained = false;
+    extension->unanswered = 0;
     if (event->kind == EXTENSIONS_SHUTDOWN)
         shut_down(extension, event);
     else

@@ -26,7 +26,7 @@ struct extension_options {
     uint64_t poll_timeout_ns; /* longest such wait */
     /* SHUTDOWN came: everything is to end before `deadline_ns` of the monotonic clock. */
     void (*shut_down)(void *context, uint64_t deadline_ns);
-    /* Lambda refuses to give events: there is nothing left to live for. */
+    /* Lambda refuses to give events, or is not there any more: nothing is left to live for. */
     void (*refused)(void *context, const struct error *error);
     void *context;
 };

@@ -70,6 +70,31 @@ def test_a_refused_event_ends_it(aws, answer):
         assert daemon.count_log("FATAL .*event/next") == 1
 
 
+def test_a_question_that_gets_no_answer_is_asked_again(aws):
+    aws.fake.put(NAME, ONE)
+    gone = [(None, None)] * 3
+    with extension(aws, ExtensionsApi(refusals={"next": gone}), start=False) as (api, daemon):
+        daemon.start()
+        api.wait_parked(1)
+        assert gone == []
+        expect_line(daemon, "gave no answer to event/next", "asking again")
+        invoke(api)
+
+
+def test_an_api_that_has_gone_for_good_ends_it(aws):
+    """As when a test's or an emulator's own end came first: nobody is left behind."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        api.server.shutdown()
+        api.server.server_close()
+        with api.changed:
+            api.events = None
+            api.changed.notify_all()
+        assert daemon.wait_end() == 1
+        assert daemon.count_log("asking again") == 1
+        assert daemon.count_log("FATAL .*event/next") == 1
+
+
 # ---- Settings -----------------------------------------------------------------------------------
 
 

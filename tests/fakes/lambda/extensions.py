@@ -91,21 +91,23 @@ class ExtensionsApi:
         if path.startswith("http://") or method == "CONNECT":
             self.breaches.append("the call was made as through a proxy")
         if method == "POST" and path == f"{PREFIX}/register":
-            return self.refused("register") or self.register(headers, body)
+            refused, answer = self.refused("register")
+            return answer if refused else self.register(headers, body)
         if method == "GET" and path == f"{PREFIX}/event/next":
             if headers.get("Lambda-Extension-Identifier") != ID or not self.registrations:
                 self.breaches.append("event/next without a registration")
                 return 403, b'{"errorType":"Extension.UnknownExtensionIdentifier"}'
-            return self.refused("next") or self.next(connection)
+            refused, answer = self.refused("next")
+            return answer if refused else self.next(connection)
         self.breaches.append(f"{method} {path}")
         return 404, b"{}"
 
     def refused(self, call):
-        """An answer with which a test replaces the real one; a pair of None ends the connection."""
+        """Whether a test replaces the real answer, and with which; None ends the connection."""
         if not self.refusals.get(call):
-            return None
+            return False, None
         status, body = self.refusals[call].pop(0)
-        return (status, body) if status else (500, b"")
+        return True, (status, body) if status else None
 
     def register(self, headers, body):
         events = json.loads(body)["events"]
