@@ -60,14 +60,14 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
 }
 
 /* What AWS as the source needs: an endpoint, keys, and the authorities that it names. */
-static int prepare_aws(const struct settings *settings, struct endpoint *endpoint,
-                       struct credentials_provider **credentials, struct roots *roots,
-                       struct error *error)
+static int prepare_aws(const struct settings *settings, struct loop *loop,
+                       struct endpoint *endpoint, struct credentials_provider **credentials,
+                       struct roots *roots, struct error *error)
 {
     struct endpoint_inputs inputs = endpoint_inputs_read(settings->service_region);
     int rc = endpoint_resolve(endpoint, &inputs, error);
     if (!rc)
-        rc = credentials_environment_open(credentials, error);
+        rc = credentials_open(credentials, loop, error);
     if (!rc)
         rc = roots_choose(roots, endpoint->base, error);
     return rc;
@@ -94,7 +94,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
     const struct settings *settings = parts->settings;
     struct endpoint endpoint;
     struct roots roots;
-    if (prepare_aws(settings, &endpoint, &parts->credentials, &roots, error) != 0)
+    if (prepare_aws(settings, parts->loop, &endpoint, &parts->credentials, &roots, error) != 0)
         return EXIT_STATUS_SETTINGS;
     set_source(parts, endpoint.base);
     struct aws_source_options options = {.endpoint = &endpoint,
@@ -138,7 +138,7 @@ enum exit_status parts_check_source(const struct settings *settings, struct erro
     struct roots roots;
     int rc = 0;
     if (!directory) {
-        rc = prepare_aws(settings, &endpoint, &credentials, &roots, error);
+        rc = prepare_aws(settings, NULL, &endpoint, &credentials, &roots, error);
         if (credentials)
             credentials->close(credentials);
     } else {

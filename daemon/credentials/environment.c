@@ -27,8 +27,9 @@ static int get(struct credentials_provider *provider, struct sigv4_credentials *
         return 0;
     return error_set(error, EACCES, missing,
                      "is not set; AppConfig needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and "
-                     "AWS_SESSION_TOKEN for temporary ones); profiles and the credentials of "
-                     "containers and instances are not implemented yet");
+                     "AWS_SESSION_TOKEN for temporary ones), or a container's endpoint in "
+                     "AWS_CONTAINER_CREDENTIALS_FULL_URI; profiles and the credentials of "
+                     "instances are not implemented yet");
 }
 
 static void close_provider(struct credentials_provider *provider)
@@ -38,7 +39,7 @@ static void close_provider(struct credentials_provider *provider)
 
 int credentials_environment_open(struct credentials_provider **provider, struct error *error)
 {
-    static struct credentials_provider environment = {get, close_provider};
+    static struct credentials_provider environment = {.get = get, .close = close_provider};
     struct sigv4_credentials credentials;
     if (get(&environment, &credentials, error) != 0)
         return -EINVAL;

@@ -248,7 +248,8 @@ void settings_print_markdown(FILE *out)
     fputs(
         "\n## AWS's standard variables\n\n"
         "They mean what they mean to AWS's SDKs, have no option and no other spelling, and count\n"
-        "when configurations come from AWS. Credentials come from the environment only.\n\n"
+        "when configurations come from AWS. Credentials come from the environment or a "
+        "container's\nendpoint.\n\n"
         "| variable | meaning |\n|---|---|\n",
         out);
     for (size_t i = 0; i < setting_standards_count; i++)

@@ -223,6 +223,8 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
             elapse(follow, kind, missed_ns, now.monotonic);
     }
     transfers_drop_idle(source->transfers);
+    if (kind != THAW_NONE)
+        appconfig_data_drop_credentials(source->data);
     /* Each once: what was missed meanwhile is not made up for. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         if (follow->was_running || follow->timer.position)
@@ -313,6 +315,12 @@ static void check(struct source *base)
     }
 }
 
+static void on_transfers_stopped(void *context)
+{
+    struct aws_source *source = context;
+    credentials_stop(source->credentials, source->closed, source->context);
+}
+
 static void stop(struct source *base, void (*closed)(void *context), void *context)
 {
     struct aws_source *source = aws_of(base);
@@ -323,7 +331,9 @@ static void stop(struct source *base, void (*closed)(void *context), void *conte
         source_waiters_wake(&follow->waiters);
     }
     source_waiters_wake(&source->settled);
-    transfers_stop(source->transfers, closed, context);
+    source->closed = closed;
+    source->context = context;
+    transfers_stop(source->transfers, on_transfers_stopped, source);
 }
 
 static void close_source(struct source *base)
@@ -361,6 +371,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
         return error_system(error, ENOMEM, "", "cannot follow AppConfig");
     source->base.kind = &kind;
     source->loop = loop;
+    source->credentials = options->credentials;
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
     source->request_timeout_ns = options->request_timeout_ns;

@@ -37,6 +37,9 @@ struct aws_source {
     struct configurations *configurations;
     struct transfers *transfers;
     struct appconfig_data *data;
+    struct credentials_provider *credentials;
+    void (*closed)(void *context); /* what stop() was called with */
+    void *context;
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
     unsigned session_interval_s; /* what sessions promise */

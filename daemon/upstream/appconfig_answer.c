@@ -149,6 +149,13 @@ static bool is_clock_error(const char *type)
     return false;
 }
 
+static bool is_key_error(const char *type)
+{
+    return strncmp(type, "ExpiredToken", strlen("ExpiredToken")) == 0 ||
+           strcmp(type, "UnrecognizedClientException") == 0 ||
+           strcmp(type, "InvalidClientTokenId") == 0;
+}
+
 /* Other statuses than these are server errors. */
 static const struct {
     int status;
@@ -166,10 +173,8 @@ static enum appconfig_outcome by_type(const char *type, enum appconfig_outcome o
     if (strncmp(type, "Throttling", strlen("Throttling")) == 0 ||
         strcmp(type, "TooManyRequestsException") == 0)
         return APPCONFIG_THROTTLED;
-    if (is_clock_error(type) || strncmp(type, "AccessDenied", strlen("AccessDenied")) == 0 ||
-        strncmp(type, "ExpiredToken", strlen("ExpiredToken")) == 0 ||
-        strcmp(type, "UnrecognizedClientException") == 0 ||
-        strcmp(type, "InvalidClientTokenId") == 0)
+    if (is_clock_error(type) || is_key_error(type) ||
+        strncmp(type, "AccessDenied", strlen("AccessDenied")) == 0)
         return APPCONFIG_DENIED;
     return otherwise;
 }
@@ -206,6 +211,7 @@ static void parse_failure(struct appconfig_result *result, const struct appconfi
     if (result->outcome == APPCONFIG_TOKEN_BAD || result->outcome == APPCONFIG_TOO_EARLY)
         code = EPROTO; /* between the service and us; whoever asks has no part in it */
     result->is_clock_error = result->outcome == APPCONFIG_DENIED && is_clock_error(type);
+    result->is_key_error = result->outcome == APPCONFIG_DENIED && is_key_error(type);
     if (result->outcome == APPCONFIG_NOT_FOUND && text_of(json, "ResourceType"))
         redact(result->resource, sizeof result->resource, text_of(json, "ResourceType"),
                raw->secrets);

@@ -32,6 +32,7 @@ struct appconfig_result {
     enum appconfig_outcome outcome;
     int status;          /* 0: no answer */
     bool is_clock_error; /* denied, perhaps since the clocks differ */
+    bool is_key_error;   /* denied, since the credentials have expired or never were any */
     const char *token;   /* answered: the next one; of `token_size` bytes, NUL-terminated */
     size_t token_size;
     unsigned interval_s; /* answered to GET_LATEST: until the next call; 0: not said */

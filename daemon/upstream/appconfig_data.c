@@ -29,13 +29,15 @@ struct appconfig_data {
 struct appconfig_call {
     struct appconfig_data *data;
     enum appconfig_call_kind kind;
-    struct transfer *transfer;
+    struct transfer *transfer; /* NULL: it waits for credentials */
+    struct credentials_waiter waiter;
     char *query;         /* "" for a session */
     char *body;          /* "" for GET */
     char *token;         /* of the session; "" for a new one */
     char *session_token; /* of the credentials; "": none */
     long skew_s;         /* that it was signed with */
     bool is_second;
+    bool has_new_keys; /* since the service refused others */
     bool is_urgent;
     appconfig_done *done;
     void *owner;
@@ -65,8 +67,14 @@ long appconfig_data_skew(const struct appconfig_data *data)
     return data->skew_s;
 }
 
+void appconfig_data_drop_credentials(struct appconfig_data *data)
+{
+    credentials_drop(data->credentials);
+}
+
 static void call_free(struct appconfig_call *call)
 {
+    credentials_waiter_cancel(&call->waiter);
     free(call->query);
     free(call->body);
     free(call->token);
@@ -83,7 +91,7 @@ void appconfig_call_cancel(struct appconfig_call *call)
 
 uint64_t appconfig_call_began_ns(const struct appconfig_call *call)
 {
-    return transfer_began_ns(call->transfer);
+    return call->transfer ? transfer_began_ns(call->transfer) : 0;
 }
 
 static const char *find_header(const void *context, const char *name)
@@ -147,8 +155,11 @@ static void on_done(void *owner, const struct transfer_answer *answer)
         learn_skew(call->data, answer);
     bool is_mended =
         result.is_clock_error && !call->is_second && call->skew_s != call->data->skew_s;
-    if (is_mended) {
+    if (is_mended)
         call->is_second = true;
+    if (result.is_key_error && !call->has_new_keys)
+        is_mended = call->has_new_keys = credentials_drop(call->data->credentials);
+    if (is_mended) {
         if (send_call(call, &ignored) == 0) {
             appconfig_result_free(&result);
             return;
@@ -178,6 +189,19 @@ static int sign(struct appconfig_call *call, const char *path,
     return rc ? error_system(error, -rc, "", "the request cannot be signed") : 0;
 }
 
+static void on_credentials(struct credentials_waiter *waiter)
+{
+    struct appconfig_call *call =
+        (struct appconfig_call *)((char *)waiter - offsetof(struct appconfig_call, waiter));
+    struct appconfig_result result = {
+        .outcome = APPCONFIG_NOT_SENT, .content_type = "", .label = "", .body = ""};
+    if (send_call(call, &result.error) == 0)
+        return;
+    call->done(call->owner, &result);
+    call_free(call);
+}
+
+/* 0 also when it is going to be sent, as soon as there are credentials. */
 static int send_call(struct appconfig_call *call, struct error *error)
 {
     struct appconfig_data *data = call->data;
@@ -192,6 +216,11 @@ static int send_call(struct appconfig_call *call, struct error *error)
     snprintf(path, sizeof path, "%s%s", data->endpoint.path,
              is_post ? "/configurationsessions" : "/configuration");
     int rc = data->credentials->get(data->credentials, &credentials, error);
+    if (rc == -EAGAIN) {
+        call->waiter.done = on_credentials;
+        data->credentials->wait(data->credentials, &call->waiter);
+        return 0;
+    }
     if (!rc)
         rc = sign(call, path, &credentials, &signature, error);
     if (rc)

@@ -21,6 +21,9 @@ int appconfig_data_open(struct appconfig_data **data, struct transfers *transfer
                         struct error *error);
 void appconfig_data_close(struct appconfig_data *data);
 
+/* After a restored snapshot: credentials are fetched anew, where that is possible. */
+void appconfig_data_drop_credentials(struct appconfig_data *data);
+
 /*
  * Both return NULL when the request cannot be made: no memory, no credentials. Urgent is, as in
  * struct transfer_request, every call with a token, since that means an answer for somebody, and of
@@ -36,7 +39,7 @@ struct appconfig_call *appconfig_get_latest(struct appconfig_data *data, const c
 /* Ends a call without its `done`. */
 void appconfig_call_cancel(struct appconfig_call *call);
 
-/* When its request began, monotonic; 0: it waits for others. */
+/* When its request began, monotonic; 0: it waits for others, or for credentials. */
 uint64_t appconfig_call_began_ns(const struct appconfig_call *call);
 
 /* Seconds that the service's clock is ahead of ours; 0 up to 30. For tests and the log. */

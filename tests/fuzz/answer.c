@@ -129,7 +129,7 @@ static void answer(const struct given *given)
 
 static void run(const struct given *given, struct seen *seen)
 {
-    static struct credentials_provider credentials = {get_credentials, NULL};
+    static struct credentials_provider credentials = {.get = get_credentials};
     static const struct endpoint endpoint = {
         .region = "eu-west-1", .base = "https://localhost/p", .host = "localhost", .path = "/p"};
     struct appconfig_data *data;

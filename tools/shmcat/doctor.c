@@ -295,6 +295,9 @@ static void check_credentials(struct diagnosis *diagnosis)
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go "
             "together: set %s as well",
             has_key ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+    else if (first_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                       "AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+        say(diagnosis, GOOD, "credentials", "a container's endpoint gives them");
     else
         say(diagnosis, NOTE, "credentials",
             "none in this environment; AppConfig needs them where shmconfd runs");
