@@ -210,24 +210,25 @@ static void wait_for(struct credentials_provider *provider, struct credentials_w
     credentials_waiter_add(&container_of(provider)->waiters, waiter);
 }
 
-/* Also what is on its way may be the old ones. */
-static void drop(struct credentials_provider *provider)
+/*
+ * Also what is on its way may be the old ones. After a restore the pause counts for nothing: the
+ * clock may stand where it stood in the snapshot. Refused keys must not become a storm.
+ */
+static void drop(struct credentials_provider *provider, bool is_restored)
 {
     struct container *container = container_of(provider);
-    uint64_t now = now_ns();
     container_keys_free(&container->keys);
     container->end_ns = 0;
     error_set(&container->error, EACCES, "",
               "the credentials from the endpoint of %s are of no use; they are fetched again",
               container->endpoint.variable);
-    if (container->next_ns > now + pause_ns)
-        container->next_ns = 0; /* a restored machine may be younger */
+    if (is_restored)
+        container->next_ns = 0;
     if (container->fetch && container->waiters) {
         container->is_stale = true;
     } else if (container->fetch) {
         transfer_cancel(container->fetch);
         container->fetch = NULL;
-        container->next_ns = 0;
     }
     transfers_drop_idle(container->transfers);
 }

@@ -28,7 +28,7 @@ struct credentials_provider {
     int (*get)(struct credentials_provider *provider, struct sigv4_credentials *credentials,
                struct error *error);
     void (*wait)(struct credentials_provider *provider, struct credentials_waiter *waiter);
-    void (*drop)(struct credentials_provider *provider);
+    void (*drop)(struct credentials_provider *provider, bool is_restored);
     void (*stop)(struct credentials_provider *provider, void (*closed)(void *context),
                  void *context);
     void (*close)(struct credentials_provider *provider);
@@ -49,11 +49,14 @@ int credentials_environment_open(struct credentials_provider **provider, struct 
 int credentials_container_open(struct credentials_provider **provider, struct loop *loop,
                                struct error *error);
 
-/* The present ones are of no use any more. False: there will never be others. */
-static inline bool credentials_drop(struct credentials_provider *provider)
+/*
+ * The present ones are of no use any more: the machine was restored, or else they were refused.
+ * False: there will never be others.
+ */
+static inline bool credentials_drop(struct credentials_provider *provider, bool is_restored)
 {
     if (provider->drop)
-        provider->drop(provider);
+        provider->drop(provider, is_restored);
     return provider->drop != NULL;
 }
 

@@ -69,7 +69,7 @@ long appconfig_data_skew(const struct appconfig_data *data)
 
 void appconfig_data_drop_credentials(struct appconfig_data *data)
 {
-    credentials_drop(data->credentials);
+    credentials_drop(data->credentials, true);
 }
 
 static void call_free(struct appconfig_call *call)
@@ -158,7 +158,7 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     if (is_mended)
         call->is_second = true;
     if (result.is_key_error && !call->has_new_keys)
-        is_mended = call->has_new_keys = credentials_drop(call->data->credentials);
+        is_mended = call->has_new_keys = credentials_drop(call->data->credentials, false);
     if (is_mended) {
         if (send_call(call, &ignored) == 0) {
             appconfig_result_free(&result);

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox stands still between invocations, and perhaps goes on from a copy of its memory."""
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("botocore")
+FAKES = Path(__file__).resolve().parents[1] / "fakes"
+sys.path[:0] = [str(FAKES / folder) for folder in ("appconfig", "lambda", "credentials")]
+from container import ContainerEndpoint  # noqa: E402
+from daemon import Reader, url  # noqa: E402
+from fake_daemon import NAME, aws  # noqa: E402,F401
+from lambda_daemon import extension  # noqa: E402
+from virtual_clock import VirtualClock  # noqa: E402
+
+
+def freeze(daemon, seconds):
+    daemon.send(signal.SIGSTOP)
+    time.sleep(seconds)
+    daemon.send(signal.SIGCONT)
+
+
+def test_an_update_is_there_after_one_invocation_however_long_the_freeze(aws):
+    """The service closes connections that were idle for half a second of it."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.idle_s = 0.5
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, SHMCONF_POLL_INTERVAL="1") as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        for turn in range(1, 13):
+            daemon.send(signal.SIGSTOP)  # as soon as it is parked
+            aws.fake.put(NAME, str(turn), content_type="text/plain")
+            time.sleep(2.3)
+            daemon.send(signal.SIGCONT)
+            api.invoke()
+            # A handler that asks over HTTP: its request waits for the check that is late.
+            assert daemon.get(url(NAME)).text == str(turn)
+            api.wait_parked(1 + turn)
+            assert reader("enter")["text"] == str(turn)
+            assert reader("status")["failures"] == 0
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+    calls = aws.fake.calls()
+    assert (calls.starts, calls.received) == (1, 13)
+    assert calls.gets <= 2 * 12 + 1
+
+
+@pytest.mark.parametrize("mode", ["wait", "background"])
+def test_freezes_at_any_moment_break_no_rule_and_fail_no_read(aws, mode):
+    """A hundred each. In the background, polls are what is frozen; so they may take several
+    invocations, but what was published last is there in the end."""
+    names = [f"Shop:Prod:C{i}" for i in range(8)]
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    fake = aws.fake
+    fake.poll_interval_s = 1
+    fake.idle_s = 0.1
+    for name in names:
+        fake.put(name, "0", content_type="text/plain")
+    with extension(aws, prefetch=names, SHMCONF_POLL_INTERVAL="1", SHMCONF_INVOKE_POLL=mode,
+                   SHMCONF_REQUEST_TIMEOUT="1000ms") as (api, daemon), \
+            Reader(daemon.root, names[0]) as reader:
+        fake.fault(operation="get", times=None, delay=0.03, drip=(1, 0.01))  # so that polls are hit
+        hit = 0
+        for turn in range(1, 101):
+            for name in names:
+                fake.put(name, f"{turn}" * 5, content_type="text/plain")
+            api.invoke()
+            if mode == "background":
+                api.wait_parked(1 + turn)
+            time.sleep(chance.uniform(0, 0.2))
+            with fake.lock:
+                hit += any(token.session.active for token in fake.tokens.values())
+            freeze(daemon, 0.15)
+            assert daemon.get(url(chance.choice(names))).status == 200
+            answer = reader("enter")
+            assert answer["rc"] == 0 and len(set(answer["text"])) <= 3, answer
+            api.wait_parked(1 + turn)
+        assert hit >= 20, hit  # or nothing was tried
+        fake.clear_faults()
+        for name in names:
+            daemon.wait_body(name, "100" * 5)
+    calls = fake.calls()
+    assert calls.starts <= len(names) + 100 and calls.received <= calls.gets
+
+
+def restored(aws, clock, endpoint, daemon, seconds):
+    """What a snapshot sees that is started again so much later: another wall clock, and the same
+    monotonic one; the service and the endpoint have moved on, and the connections are gone."""
+    daemon.send(signal.SIGSTOP)
+    clock.write(f"+{seconds}")
+    aws.fake.skew_s = endpoint.skew_s = seconds
+    with aws.fake.lock:
+        aws.fake.keys.clear()
+    aws.fake.drop_connections()
+    daemon.send(signal.SIGCONT)
+
+
+def test_a_restored_snapshot_starts_anew_at_its_first_invocation(aws, tmp_path):
+    """New keys, a new session and new connections, and nothing that anybody refuses on the way."""
+    clock = VirtualClock(tmp_path / "clock")
+    clock.write("+0")
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    aws.fake.keys.clear()
+    with ContainerEndpoint(aws.fake, life_s=7200) as endpoint, \
+            extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start",
+                      FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment(),
+                      **endpoint.environment) as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        for turn, seconds in enumerate((600, 86400), 1):
+            before = aws.fake.calls()
+            aws.fake.put(NAME, str(turn), content_type="text/plain")
+            restored(aws, clock, endpoint, daemon, seconds)
+            api.invoke(left_s=seconds + 3)
+            api.wait_parked(1 + turn)
+            assert reader("enter")["text"] == str(turn)
+            after = aws.fake.calls()
+            assert after.starts == before.starts + 1 and after.gets == before.gets + 1
+            assert endpoint.requests == 1 + turn
+        assert daemon.count_log(" ERROR ") == 0, daemon.log()
+    assert aws.fake.calls().received == 3
