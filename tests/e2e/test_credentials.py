@@ -92,7 +92,7 @@ def test_the_token_is_read_from_its_file_each_time(aws, endpoint, tmp_path):
 @pytest.mark.parametrize("skew", [0, 7200, -7200])
 def test_they_are_renewed_before_they_expire(aws, endpoint, skew):
     """Whatever the endpoint's clock and ours say: their life counts."""
-    endpoint.life_s = 4
+    endpoint.life_s = 2
     endpoint.skew_s = skew
     with aws.quick(**endpoint.environment) as daemon:
         began = time.monotonic()
@@ -103,7 +103,7 @@ def test_they_are_renewed_before_they_expire(aws, endpoint, skew):
             with aws.fake.lock:  # the older ones are over
                 for key in sorted(aws.fake.keys)[:-1]:
                     del aws.fake.keys[key]
-        assert endpoint.requests <= 1 + (time.monotonic() - began) / 2
+        assert endpoint.requests <= 2 + (time.monotonic() - began) / 1.4
         assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
     assert aws.fake.calls().starts == 1
 
@@ -162,15 +162,12 @@ def test_keys_that_stay_refused_are_no_storm(aws, endpoint):
 
 def keys(**changes):
     whole = {"AccessKeyId": "A", "SecretAccessKey": "hidden", "Token": "hidden", **changes}
-    return json.dumps({name: value for name, value in whole.items() if value is not None}).encode()
+    return json.dumps(whole).encode()
 
 
-@pytest.mark.parametrize("answer, words", [
+@pytest.mark.parametrize("answer, words", [  # more of them in unit.container_endpoint
     ((403, b'{"code": "AccessDenied", "message": "hidden"}'), "answered 403"),
-    ((500, b""), "answered 500"), ((302, b""), "answered 302"), ((200, b""), "no usable JSON"),
-    ((200, b"[]"), "no usable AccessKeyId"), ((200, keys(AccessKeyId=None)), "AccessKeyId"),
-    ((200, keys(SecretAccessKey="")), "SecretAccessKey"), ((200, keys(Token=None)), "Token"),
-    ((200, keys(Token="hidden\r\nX-Evil: 1")), "Token"), ((200, keys(Token=["x"])), "Token"),
+    ((302, b""), "answered 302"), ((200, keys(Token="hidden\r\nX-Evil: 1")), "no usable Token"),
     ((200, b'{"Token": "' + b"x" * 100000 + b'"}'), "too long"), (None, "cannot be reached")])
 def test_a_useless_answer_is_told_and_asked_for_again(aws, endpoint, answer, words):
     endpoint.answers = [answer]
