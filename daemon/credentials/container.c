@@ -7,7 +7,6 @@
  * Ages are taken by CLOCK_BOOTTIME and by what the endpoint says the time is, so neither a freeze
  * nor a clock that is wrong makes them look older or younger than they are.
  */
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "credentials/container_endpoint.h"
 #include "credentials/credentials.h"
 #include "log/log.h"
+#include "upstream/http_date.h"
 #include "upstream/transfers.h"
 
 enum { ANSWER_MAX = 64 * 1024, TOKEN_MAX = 32 * 1024 };
@@ -138,7 +138,7 @@ static void take(struct container *container, const struct container_keys *keys,
                  const struct transfer_answer *answer)
 {
     const char *date = transfer_header(answer->transfer, "Date");
-    time_t there = date ? curl_getdate(date, NULL) : -1;
+    time_t there = date ? http_date_parse(date) : -1;
     time_t now = there > 0 ? there : time(NULL);
     uint64_t life_ns = life_unsaid_ns;
     if (keys->expires)

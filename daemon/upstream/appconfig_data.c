@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upstream/appconfig_data.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "log/log.h"
+#include "upstream/http_date.h"
 
 /* Requests are accepted when their time is within minutes of the service's. */
 enum { SKEW_MIN_S = 30 };
@@ -107,7 +107,7 @@ static const char *find_header(const void *context, const char *name)
 static void learn_skew(struct appconfig_data *data, const struct transfer_answer *answer)
 {
     const char *date = transfer_header(answer->transfer, "Date");
-    time_t there = date ? curl_getdate(date, NULL) : -1;
+    time_t there = date ? http_date_parse(date) : -1;
     if (there < 0 || there >= date_end)
         return;
     long skew = (long)(there - time(NULL));
