@@ -29,7 +29,7 @@ static const uint64_t timeout_ns = 2 * NS_PER_S;
 static const uint64_t pause_ns = NS_PER_S / 2;
 
 /* Renewed so long before they expire, or in the last quarter of a shorter life. */
-static const uint64_t early_ns = 15 * 60 * NS_PER_S;
+static const uint64_t early_ns = UINT64_C(900) * NS_PER_S;
 
 /* When the endpoint does not say how long they live. */
 static const uint64_t life_unsaid_ns = 3600 * NS_PER_S;
@@ -100,7 +100,7 @@ static void begin(struct container *container)
     cleanup_free char *authorization = NULL;
     container->began_ns = now_ns();
     container->next_ns = container->began_ns + pause_ns;
-    if (make_authorization(&authorization, &container->error) != 0)
+    if (make_authorization(&authorization, &container->error) != 0 || !authorization)
         return;
     const char *headers[] = {"Accept: application/json", *authorization ? authorization : NULL,
                              NULL};
@@ -157,7 +157,7 @@ static void take(struct container *container, const struct container_keys *keys,
 static void on_answer(void *owner, const struct transfer_answer *answer)
 {
     struct container *container = owner;
-    struct container_keys keys;
+    struct container_keys keys = {0};
     uint64_t now = now_ns();
     int rc = understand(container, &keys, answer);
     container->fetch = NULL;

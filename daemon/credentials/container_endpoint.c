@@ -109,22 +109,31 @@ int container_endpoint_find(struct container_endpoint *endpoint, const char *rel
     return rc;
 }
 
+/* Minutes of "hh:mm" with nothing behind it; -1: it is something else. */
+static long parse_offset(const char *text)
+{
+    struct tm time = {0};
+    const char *end = strptime(text, "%H:%M", &time);
+    return end && !*end ? time.tm_hour * 60L + time.tm_min : -1;
+}
+
 /* "2026-01-01T00:00:00Z", perhaps with a fraction, or an offset in place of the Z; 0: neither. */
 static time_t parse_time(const char *text)
 {
     struct tm date = {0};
-    int hours = 0;
-    int minutes = 0;
+    long minutes = 0;
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &date);
     if (!rest)
         return 0;
     if (*rest == '.')
         rest += 1 + strspn(rest + 1, "0123456789");
-    if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2)
+    if (*rest == '+' || *rest == '-')
+        minutes = parse_offset(rest + 1);
+    else if (strcmp(rest, "Z") != 0)
         return 0;
-    if (*rest != '+' && *rest != '-' && strcmp(rest, "Z") != 0)
+    if (minutes < 0)
         return 0;
-    time_t offset = (hours * 60 + minutes) * 60;
+    time_t offset = minutes * 60;
     time_t seconds = timegm(&date) - (*rest == '-' ? -offset : offset);
     return seconds > 0 ? seconds : 0;
 }

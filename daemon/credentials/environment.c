@@ -21,8 +21,10 @@ static int get(struct credentials_provider *provider, struct sigv4_credentials *
     /* It would end the header that it goes into. */
     if (credentials->session_token && strpbrk(credentials->session_token, "\r\n"))
         return error_set(error, EACCES, "AWS_SESSION_TOKEN", "holds a line break; set it without");
-    if (!missing && strpbrk(credentials->access_key_id, "\r\n"))
-        return error_set(error, EACCES, "AWS_ACCESS_KEY_ID", "holds a line break; set it without");
+    /* The fields of that header and of its scope end with these. */
+    if (!missing && strpbrk(credentials->access_key_id, "\r\n\t ,/"))
+        return error_set(error, EACCES, "AWS_ACCESS_KEY_ID",
+                         "holds a blank, a line break, a comma or a slash; set it without");
     if (!missing)
         return 0;
     return error_set(error, EACCES, missing,

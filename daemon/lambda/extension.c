@@ -207,9 +207,9 @@ int extension_open(struct extension **out, struct loop *loop,
                    const struct extension_options *options, struct error *error)
 {
     char name[NAME_SIZE];
-    struct extension *extension;
+    struct extension *extension = NULL;
     int rc = make(&extension, loop, options, error);
-    if (rc)
+    if (rc || !extension)
         return rc;
     own_name(name);
     rc = extensions_api_register(extension->api, name, options->wants_invoke, on_registered,

@@ -68,12 +68,13 @@ static void parse_event(struct extensions_event *event, const struct transfer_an
 static bool take_id(struct extensions_api *api, const struct transfer_answer *answer)
 {
     const char *id = transfer_header(answer->transfer, "Lambda-Extension-Identifier");
-    if (!id || !*id || strlen(id) >= sizeof api->id)
+    size_t size = id ? strlen(id) : 0;
+    if (size == 0 || size >= sizeof api->id)
         return false;
     for (const char *at = id; *at; at++)
         if (*at <= ' ' || *at >= 0x7f)
             return false;
-    strcpy(api->id, id);
+    memcpy(api->id, id, size + 1);
     return true;
 }
 

@@ -21,6 +21,15 @@ static void on_bus_error(int number)
     signal(number, SIG_DFL); /* not ours: the instruction is repeated and ends us */
 }
 
+/* Who runs the handler for us, as ThreadSanitizer does, may have blocked signals around it. */
+static void unblock(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* Once, and with SA_NODEFER, so that a guarded store costs no system call. */
 static int install(void)
 {
@@ -41,6 +50,7 @@ int fault_guard(void (*store)(void *context), void *context)
     }
     if (sigsetjmp(escape, 0) != 0) {
         is_guarded = 0;
+        unblock();
         return -EFAULT;
     }
     is_guarded = 1;

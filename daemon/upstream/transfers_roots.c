@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whom libcurl is to trust: the authorities that are built in, or those of a file. */
-#include <stdint.h>
 #include <string.h>
 
 #include "log/log.h"
@@ -11,7 +10,7 @@ void transfers_set_roots(const struct transfers *transfers, CURL *easy)
     const struct roots *roots = &transfers->options.roots;
     if (roots->built_in && !transfers->distrusts_built_in) {
         /* libcurl does not change it. */
-        struct curl_blob blob = {.data = (void *)(uintptr_t)roots->built_in,
+        struct curl_blob blob = {.data = (void *)roots->built_in,
                                  .len = strlen(roots->built_in),
                                  .flags = CURL_BLOB_NOCOPY};
         curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);

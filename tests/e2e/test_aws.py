@@ -232,6 +232,13 @@ def test_missing_credentials_are_named(aws, name):
     assert numbers(aws.fake.calls()) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("key", ["AKID, Signature=0", "AKID/eu-west-1", "AKID\n", " AKID"])
+def test_a_key_that_no_header_can_hold_is_refused(aws, key):
+    result = run_aws(aws, AWS_ACCESS_KEY_ID=key)
+    assert result.returncode == 3 and "AWS_ACCESS_KEY_ID: holds a blank" in result.stderr, result
+    assert key.strip() not in result.stderr
+
+
 def test_a_missing_region_is_named(aws):
     result = run_aws(aws, AWS_REGION=None)
     assert result.returncode == 3 and "AWS_REGION" in result.stderr, result

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAME = re.compile(r"`((?:unit|integration|e2e|faults|soak|fuzz|examples|models)(?:\.[a-z0-9_*]+)*)`")
+NAME = re.compile(r"`((?:unit|integration|e2e|faults|soak|fuzz|examples|models|layer)(?:\.[a-z0-9_*]+)*)`")
 
 
 def tests_of(build):

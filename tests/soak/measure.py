@@ -62,7 +62,9 @@ def processor_s(pid):
 
 
 def region_files(root):
-    return [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
+    """Those of the configurations; the file that says whose they are is in the root itself."""
+    return [Path(folder) / name for folder, _, names in os.walk(root) for name in names
+            if name != ".source"]
 
 
 def look(pid, root, heap):

@@ -349,7 +349,7 @@ static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
     CHECK_STRING("one", shmconf_text(shmconf_enter(&reader)).data);
     shmconf_leave(&reader);
     const uint32_t *seq = reader.seq;
-    CHECK(!shmconf_is_this_boot(reader.head->boot_id));
+    CHECK(reader.head && !shmconf_is_this_boot(reader.head->boot_id));
 
     fixture_restart(f);
     entry = fixture_entry(f, "A:B:C");

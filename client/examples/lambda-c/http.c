@@ -30,12 +30,22 @@ static FILE *connect_to(const char *address)
     return NULL;
 }
 
+/* Of "HTTP/1.1 200 OK"; 0: it is something else. */
+static int parse_status(const char *line)
+{
+    long status = strncmp(line, "HTTP/1.", 7) == 0 && strlen(line) > 8 ? strtol(line + 8, NULL, 10) : 0;
+    return status >= 100 && status <= 999 ? (int)status : 0;
+}
+
 /* The lines up to the empty one. */
 static int read_head(FILE *server, struct http_answer *answer)
 {
     char line[4096];
     size_t size = 0;
-    if (!fgets(line, sizeof line, server) || sscanf(line, "HTTP/1.%*d %d", &answer->status) != 1)
+    if (!fgets(line, sizeof line, server))
+        return -1;
+    answer->status = parse_status(line);
+    if (answer->status == 0)
         return -1;
     FILE *head = open_memstream(&answer->head, &size);
     if (!head)

@@ -27,7 +27,7 @@ static int is_readable(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const struct timespec pause = {.tv_nsec = 50 * 1000};
+    static const struct timespec pause = {.tv_nsec = 50000};
     struct timespec now;
     prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
     for (int i = 1; i < argc; i++)
