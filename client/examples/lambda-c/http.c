@@ -33,7 +33,8 @@ static FILE *connect_to(const char *address)
 /* Of "HTTP/1.1 200 OK"; 0: it is something else. */
 static int parse_status(const char *line)
 {
-    long status = strncmp(line, "HTTP/1.", 7) == 0 && strlen(line) > 8 ? strtol(line + 8, NULL, 10) : 0;
+    long status =
+        strncmp(line, "HTTP/1.", 7) == 0 && strlen(line) > 8 ? strtol(line + 8, NULL, 10) : 0;
     return status >= 100 && status <= 999 ? (int)status : 0;
 }
 
