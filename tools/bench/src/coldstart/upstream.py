@@ -50,7 +50,7 @@ class Upstream:
                 access_log off; {temporary}
                 types {{ }} default_type application/json;
                 large_client_header_buffers 4 16k;
-                server {{
+                ssl_protocols TLSv1.2 TLSv1.3; server {{
                     listen 127.0.0.1:{self.port} ssl;
                     ssl_certificate {self.ca}; ssl_certificate_key {self.directory}/key.pem;
                     location = /configurationsessions {{ return 201 '{session}'; }}
