@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "lambda/extension.h"
 #include "log/log.h"
 #include "source/aws.h"
 #include "source/directory.h"
@@ -24,7 +25,14 @@ enum exit_status parts_open_loop(struct parts *parts, const struct settings *set
                                                  [SETTINGS_LOOP_EPOLL] = LOOP_EPOLL,
                                                  [SETTINGS_LOOP_IO_URING] = LOOP_IO_URING};
     parts->settings = settings;
-    if (loop_open(&parts->loop, backends[settings->loop], error) != 0)
+    int rc = loop_open(&parts->loop, backends[settings->loop], error);
+    /* Lambda allows no io_uring, and a function must not fail because somebody wanted it. */
+    if (rc && settings->lambda && settings->loop == SETTINGS_LOOP_IO_URING) {
+        log_warn("SHMCONF_LOOP: %s%s%s; epoll counts instead", error->subject,
+                 error->subject[0] ? ": " : "", error->message);
+        rc = loop_open(&parts->loop, LOOP_EPOLL, error);
+    }
+    if (rc)
         return EXIT_STATUS_SETTINGS;
     log_info("event loop: %s", loop_describe(parts->loop));
     return EXIT_STATUS_OK;
@@ -106,6 +114,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
                                              settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
                                          .roots = &roots,
                                          .keeps_fresh = settings->lambda != NULL,
+                                         .is_snapshot = settings->lambda && extension_is_snapshot(),
                                          .prefetch_list = prefetch_list,
                                          .recovered = goes_on ? &parts->recovered : NULL};
     int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);

@@ -44,10 +44,20 @@ struct extension {
 
 static void ask(struct extension *extension);
 
-bool extension_is_managed(void)
+static bool is_initialized_as(const char *wanted)
 {
     const char *type = getenv("AWS_LAMBDA_INITIALIZATION_TYPE");
-    return type && strcasecmp(type, "lambda-managed-instances") == 0;
+    return type && strcasecmp(type, wanted) == 0;
+}
+
+bool extension_is_managed(void)
+{
+    return is_initialized_as("lambda-managed-instances");
+}
+
+bool extension_is_snapshot(void)
+{
+    return is_initialized_as("snap-start");
 }
 
 /* Lambda knows an external extension by its file's name, so a renamed one goes on working. */

@@ -34,6 +34,9 @@ struct extension_options {
 /* Whether AWS_LAMBDA_INITIALIZATION_TYPE says that this is an instance that is never frozen. */
 bool extension_is_managed(void);
 
+/* Whether it says that this process is to be frozen into a snapshot (SnapStart). */
+bool extension_is_snapshot(void);
+
 /*
  * Registers under the name of the executable file, and returns when that was answered: the runtime
  * starts only then. The loop must be idle: it is run for that. -EACCES: Lambda refuses.

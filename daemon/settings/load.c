@@ -129,8 +129,53 @@ static int object(struct settings *settings, const struct setting *row, const ch
                      row->harm ? row->harm : "it belongs to a setting that is refused");
 }
 
+/* Of a list, what is in it and allowed by itself; it becomes shorter in place. */
+static int keep_allowed(struct settings *settings, const struct setting *row, const char *spelling,
+                        char *list, struct error *error)
+{
+    char *end = list;
+    int result = 0;
+    for (char *rest = list, *entry; !result && (entry = strsep(&rest, ","));) {
+        struct error problem;
+        size_t size = strlen(entry);
+        if (setting_parse(settings, row, spelling, entry, &problem) != 0) {
+            result = warn(settings, error, "%s: %s; the rest of the list counts", problem.subject,
+                          problem.message);
+            continue;
+        }
+        if (end != list)
+            *end++ = ',';
+        memmove(end, entry, size);
+        end += size;
+    }
+    *end = '\0';
+    return result;
+}
+
+/* A function must not be without its configuration for a slip in another setting or entry. */
+static int apply_rest(struct settings *settings, const struct setting *row,
+                      struct settings_value *value, const struct error *problem,
+                      struct error *error)
+{
+    char spelling[SETTING_SPELLING_SIZE];
+    int result;
+    bool is_list = row->type == SETTING_CONFIGURATIONS && strchr(value->text, ',');
+    setting_spelling(row, value->source, spelling);
+    if (is_list)
+        result = keep_allowed(settings, row, spelling, value->text, error);
+    else
+        result = warn(settings, error, "%s: %s; its default counts instead", problem->subject,
+                      problem->message);
+    if (!result && is_list && *value->text)
+        return setting_parse(settings, row, spelling, value->text, error);
+    free(value->text);
+    value->text = NULL;
+    return !result && row->preset ? setting_parse(settings, row, spelling, row->preset, error)
+                                  : result;
+}
+
 static int apply_given(struct settings *settings, const struct setting *row,
-                       const struct settings_value *value, struct error *error)
+                       struct settings_value *value, struct error *error)
 {
     char spelling[SETTING_SPELLING_SIZE];
     struct error problem;
@@ -141,13 +186,8 @@ static int apply_given(struct settings *settings, const struct setting *row,
     /* The daemon does not need it: it is the readers' to refuse. */
     if (result < 0 && row->state == SETTING_READERS)
         return warn(settings, error, "%s: %s", problem.subject, problem.message);
-    /* A function must not be without its configuration for a slip in another setting. */
-    if (result < 0 && settings->lambda && settings->action == SETTINGS_RUN) {
-        result = warn(settings, error, "%s: %s; its default counts instead", problem.subject,
-                      problem.message);
-        return !result && row->preset ? setting_parse(settings, row, spelling, row->preset, error)
-                                      : result;
-    }
+    if (result < 0 && settings->lambda && settings->action == SETTINGS_RUN)
+        return apply_rest(settings, row, value, &problem, error);
     if (result < 0)
         return error_set(error, EINVAL, problem.subject, "%s", problem.message);
     return row->state == SETTING_IGNORED ? object(settings, row, spelling, error) : 0;
@@ -157,7 +197,7 @@ static int apply(struct settings *settings, struct error *error)
 {
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *row = &settings_table[i];
-        const struct settings_value *value = &settings->values[i];
+        struct settings_value *value = &settings->values[i];
         int result = value->text   ? apply_given(settings, row, value, error)
                      : row->preset ? setting_parse(settings, row, row->name, row->preset, error)
                                    : 0;

@@ -194,7 +194,9 @@ static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_n
 {
     struct schedule shifted = follow->schedule;
     schedule_elapse(&shifted, missed_ns);
-    if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
+    if (kind == THAW_RESTORED && follow->source->is_snapshot)
+        schedule_elapse(&shifted, UINT64_MAX); /* what it knows is everybody's, and perhaps old */
+    else if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
         return; /* the clock may only have been set: the service counts on */
     if (kind == THAW_RESTORED)
         follow_drop_token(follow);
@@ -222,6 +224,8 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
         if (kind != THAW_NONE)
             elapse(follow, kind, missed_ns, now.monotonic);
     }
+    if (kind == THAW_RESTORED)
+        source->is_snapshot = false;
     transfers_drop_idle(source->transfers);
     if (kind != THAW_NONE)
         appconfig_data_drop_credentials(source->data);
@@ -374,6 +378,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->credentials = options->credentials;
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
+    source->is_snapshot = options->is_snapshot;
     source->request_timeout_ns = options->request_timeout_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);
     int rc = transfers_open(&source->transfers, loop, &transfers, error);

@@ -48,6 +48,7 @@ struct aws_source {
     void *tree;            /* of search.h, by name */
     struct follow *first;
     struct source_waiter *settled; /* who waits until no check runs */
+    bool is_snapshot;              /* of which this process has not yet been restored */
     bool is_stopping;
 };
 

@@ -123,3 +123,25 @@ def test_a_restored_snapshot_starts_anew_at_its_first_invocation(aws, tmp_path):
             assert endpoint.requests == 1 + turn
         assert daemon.count_log(" ERROR ") == 0, daemon.log()
     assert aws.fake.calls().received == 3
+
+
+def test_a_snapshot_restored_before_its_next_check_has_a_session_of_its_own(aws, tmp_path):
+    """Each copy has the token of the snapshot, and only one of them could use it."""
+    clock = VirtualClock(tmp_path / "clock")
+    clock.write("+0")
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    aws.fake.keys.clear()
+    with ContainerEndpoint(aws.fake, life_s=72000) as endpoint, \
+            extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="3600",
+                      FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment(),
+                      **endpoint.environment) as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        before = aws.fake.calls()
+        aws.fake.put(NAME, "1", content_type="text/plain")
+        restored(aws, clock, endpoint, daemon, 600)
+        api.invoke(left_s=603)
+        api.wait_parked(2)
+        assert reader("enter")["text"] == "1"
+        after = aws.fake.calls()
+        assert after.starts == before.starts + 1 and after.gets == before.gets + 1
+        assert endpoint.requests == 2

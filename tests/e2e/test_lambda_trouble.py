@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("botocore")
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
 sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
-from daemon import Reader, url, wait_until  # noqa: E402
+from daemon import BIN, Reader, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
 from lambda_daemon import extension  # noqa: E402
@@ -118,6 +118,25 @@ def test_a_malformed_prefetch_list_prefetches_nothing_of_it(aws, prefetch):
     aws.fake.put(NAME, ONE)
     with extension(aws, prefetch=prefetch) as (api, daemon):
         assert daemon.count_log("PREFETCH_LIST|is no name|has at most") >= 1, daemon.log()
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+def test_of_a_prefetch_list_with_a_slip_the_rest_counts(aws):
+    aws.fake.put(NAME, ONE)
+    names = ["Shop:Prod", "/applications/Shop/environments/Prod/configurations/Limits", "x", NAME]
+    with extension(aws, prefetch=names) as (_, daemon):
+        assert aws.fake.calls().starts == 1
+        for bad in ("Shop:Prod", "x"):
+            assert daemon.count_log(f'WARN .*PREFETCH_LIST: "{bad}".* the rest of the list') == 1
+        assert daemon.get(url(NAME)).text == ONE
+
+
+def test_io_uring_where_lambda_refuses_it_is_epoll(aws):
+    aws.fake.put(NAME, ONE)
+    aws.backend = "io_uring"
+    with extension(aws, wrapper=(BIN / "seccomp_deny", "38", "io_uring_setup", "--")) as (api, daemon):
+        assert daemon.count_log("WARN SHMCONF_LOOP: .*epoll counts instead") == 1
         assert daemon.get(url(NAME)).text == ONE
         invoke(api)
 
