@@ -134,20 +134,24 @@ static int keep_allowed(struct settings *settings, const struct setting *row, co
                         char *list, struct error *error)
 {
     char *end = list;
+    char *entry = list;
     int result = 0;
-    for (char *rest = list, *entry; !result && (entry = strsep(&rest, ","));) {
+    do {
         struct error problem;
-        size_t size = strlen(entry);
+        size_t size = strcspn(entry, ",");
+        char *next = entry[size] ? entry + size + 1 : NULL;
+        entry[size] = '\0';
         if (setting_parse(settings, row, spelling, entry, &problem) != 0) {
             result = warn(settings, error, "%s: %s; the rest of the list counts", problem.subject,
                           problem.message);
-            continue;
+        } else {
+            if (end != list)
+                *end++ = ',';
+            memmove(end, entry, size);
+            end += size;
         }
-        if (end != list)
-            *end++ = ',';
-        memmove(end, entry, size);
-        end += size;
-    }
+        entry = next;
+    } while (!result && entry);
     *end = '\0';
     return result;
 }
