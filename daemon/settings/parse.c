@@ -239,7 +239,8 @@ static const struct {
     [SETTING_GROUP] = {parse_group, "a group id or the name of a group of this system"},
     [SETTING_REGION] = {parse_region, "a region code such as eu-west-1"},
     [SETTING_CONFIGURATIONS] = {parse_configurations,
-                                "Application:Environment:Profile, several divided by commas"},
+                                "Application:Environment:Profile or the path of the HTTP API, "
+                                "several divided by commas"},
     [SETTING_DESTINATION] = {parse_destination, "stderr or file:/directory/"},
     [SETTING_OWNER] = {parse_owner, "a user id or any"},
 };

@@ -38,7 +38,9 @@ exec "$@"
 
 
 def other_emulator():
-    return os.environ.get("SHMCONF_TEST_LAMBDA_EMULATOR")
+    path = os.environ.get("SHMCONF_TEST_LAMBDA_EMULATOR")
+    assert not path or os.access(path, os.X_OK), f"no program {path}: tests/deps --all brings AWS's"
+    return path
 
 
 def is_older(path, folders):
