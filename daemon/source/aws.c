@@ -276,11 +276,10 @@ static uint64_t timer_lateness(const struct follow *follow)
  */
 static bool is_overdue(const struct follow *follow)
 {
-    uint64_t now = clock_monotonic_ns();
-    uint64_t longest = follow->source->request_timeout_ns + NS_PER_S;
-    uint64_t began = follow->call ? appconfig_call_began_ns(follow->call) : 0;
-    bool is_held_up = !follow->call || (began && now - began > longest);
-    return schedule_is_overdue(&follow->schedule, is_held_up ? now : follow->started_ns);
+    bool is_held_up =
+        !follow->call || follow_is_held_up(follow, appconfig_call_began_ns(follow->call));
+    return schedule_is_overdue(&follow->schedule,
+                               is_held_up ? clock_monotonic_ns() : follow->started_ns);
 }
 
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,

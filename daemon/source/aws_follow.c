@@ -18,6 +18,9 @@
 /* The service forgets tokens after 24 hours. */
 static const uint64_t token_age_max = UINT64_C(23) * 3600 * NS_PER_S;
 
+/* Time-outs come later than they should by some scheduling, but not by so much. */
+static const uint64_t held_up_min = NS_PER_S / 4;
+
 /* Answers "too early" in a row before the session is given up. */
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 
@@ -193,10 +196,44 @@ static void too_early(struct follow *follow, const struct appconfig_result *resu
     end_check(follow);
 }
 
+/* By how much a call that began then has taken longer than it may. */
+static uint64_t lateness(const struct follow *follow, uint64_t began_ns)
+{
+    uint64_t taken = began_ns ? clock_monotonic_ns() - began_ns : 0;
+    uint64_t longest = follow->source->request_timeout_ns;
+    return taken > longest ? taken - longest : 0;
+}
+
+bool follow_is_held_up(const struct follow *follow, uint64_t began_ns)
+{
+    return lateness(follow, began_ns) > held_up_min;
+}
+
+/*
+ * A call that failed because the process was stopped, as in a sandbox that is frozen, says nothing
+ * about the service. Whoever woke it may ask at once, so the check begins anew. Not twice, since a
+ * machine may be that slow.
+ */
+static bool is_begun_anew(struct follow *follow, const struct appconfig_result *result)
+{
+    bool is_failure =
+        result->outcome == APPCONFIG_AMBIGUOUS || result->outcome == APPCONFIG_NOT_SENT;
+    follow->was_held_up =
+        is_failure && !follow->was_held_up && follow_is_held_up(follow, result->began_ns);
+    if (!follow->was_held_up)
+        return false;
+    follow_drop_token(follow);
+    aws_source_look_for_thaw(follow->source, lateness(follow, result->began_ns));
+    follow_go(follow);
+    return true;
+}
+
 static void on_latest(void *owner, const struct appconfig_result *result)
 {
     struct follow *follow = owner;
     follow->call = NULL;
+    if (is_begun_anew(follow, result))
+        return;
     switch (result->outcome) {
     case APPCONFIG_ANSWERED:
         answered(follow, result);
@@ -229,6 +266,8 @@ static void on_session(void *owner, const struct appconfig_result *result)
     static const struct error no_memory = {.code = ENOMEM, .message = "no memory for its session"};
     struct follow *follow = owner;
     follow->call = NULL;
+    if (is_begun_anew(follow, result))
+        return;
     follow->has_new_session = true;
     if (result->outcome != APPCONFIG_ANSWERED)
         fail(follow, &result->error, result);

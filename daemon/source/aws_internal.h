@@ -27,6 +27,7 @@ struct follow {
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
     bool was_running;            /* a check, when a thaw was noticed */
+    bool was_held_up;            /* this check was begun anew for that reason */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;
 };
@@ -59,6 +60,10 @@ bool follow_is_first(const struct follow *follow);
 
 /* Begins the check if it is due and none runs; waiters are called when it has ended. */
 void follow_go(struct follow *follow);
+
+/* Whether a call that began then, by the monotonic clock, has taken longer than it may: the process
+ * was stopped meanwhile. 0: it has not begun. */
+bool follow_is_held_up(const struct follow *follow, uint64_t began_ns);
 
 /* Sets the timer to the next check, if there is to be one. */
 void follow_arm(struct follow *follow);

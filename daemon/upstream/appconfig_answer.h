@@ -31,6 +31,7 @@ enum appconfig_outcome {
 struct appconfig_result {
     enum appconfig_outcome outcome;
     int status;          /* 0: no answer */
+    uint64_t began_ns;   /* when its turn came, monotonic; 0: never */
     bool is_clock_error; /* denied, perhaps since the clocks differ */
     bool is_key_error;   /* denied, since the credentials have expired or never were any */
     const char *token;   /* answered: the next one; of `token_size` bytes, NUL-terminated */

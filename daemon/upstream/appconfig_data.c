@@ -151,6 +151,7 @@ static void on_done(void *owner, const struct transfer_answer *answer)
                                 .secrets = secrets};
     call->transfer = NULL;
     appconfig_parse(&result, call->kind, &raw);
+    result.began_ns = transfer_began_ns(answer->transfer);
     if (result.is_clock_error)
         learn_skew(call->data, answer);
     bool is_mended =

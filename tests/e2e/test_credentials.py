@@ -19,6 +19,7 @@ from lambda_daemon import extension  # noqa: E402
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
+TROUBLE = r" (WARN (?!\d+ HTTP clients)|ERROR) "  # few descriptors are none
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_they_are_renewed_before_they_expire(aws, endpoint, skew):
                 for key in sorted(aws.fake.keys)[:-1]:
                     del aws.fake.keys[key]
         assert endpoint.requests <= 2 + (time.monotonic() - began) / 1.4
-        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+        assert daemon.count_log(TROUBLE) == 0, daemon.log()
     assert aws.fake.calls().starts == 1
 
 
@@ -144,7 +145,7 @@ def test_refused_keys_are_replaced_and_the_call_is_repeated(aws, endpoint):
             aws.fake.keys.clear()
         aws.fake.put(NAME, TWO)
         daemon.wait_body(NAME, TWO)
-        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+        assert daemon.count_log(TROUBLE) == 0, daemon.log()
     assert len(aws.fake.take_breaches("credentials")) == 1
     assert endpoint.requests == 2 and aws.fake.calls().starts == 1
 

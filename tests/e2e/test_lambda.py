@@ -83,6 +83,8 @@ def test_nothing_due_costs_nothing(aws):
 def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws):
     aws.fake.put(NAME, ONE)
     with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        # Longer than an invocation takes that does not wait for it.
+        aws.fake.fault(operation="get", times=None, delay=0.1)
         for turn in range(5):
             text = f'{{"limit": {turn + 2}}}'
             daemon.send(19)  # SIGSTOP, as a freeze: no timer of the daemon's begins the poll

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sandbox stands still between invocations, and perhaps goes on from a copy of its memory."""
+import contextlib
 import random
 import signal
 import sys
@@ -46,6 +47,42 @@ def test_an_update_is_there_after_one_invocation_however_long_the_freeze(aws):
     calls = aws.fake.calls()
     assert (calls.starts, calls.received) == (1, 13)
     assert calls.gets <= 2 * 12 + 1
+
+
+@contextlib.contextmanager
+def frozen_amid_a_poll(aws, seconds, **settings):
+    """That a timer began between two events; the service sends no answer to it. Then goes on."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, SHMCONF_POLL_INTERVAL="1", SHMCONF_FRESH_WAIT_MS="5000",
+                   **settings) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        stall = aws.fake.fault(stall="request")
+        gets = aws.fake.calls().gets
+        aws.fake.wait_calls(lambda calls: calls.gets > gets)
+        aws.fake.put(NAME, "1", content_type="text/plain")
+        freeze(daemon, seconds)
+        yield api, daemon, reader
+        stall.release()
+        assert reader("status")["failures"] == 0
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+        assert aws.fake.calls().starts == 2
+
+
+def test_a_poll_that_was_frozen_is_begun_anew_by_the_invocation(aws):
+    with frozen_amid_a_poll(aws, 2.5, SHMCONF_REQUEST_TIMEOUT="20s") as (api, _, reader):
+        api.invoke(left_s=30)
+        api.wait_parked(2)
+        assert reader("enter")["text"] == "1"
+
+
+@pytest.mark.parametrize("seconds", [2.5, 4])
+def test_a_poll_whose_time_was_up_in_the_freeze_is_begun_anew_before_anybody_asks(aws, seconds):
+    """The request comes before the invocation, as from a handler that is faster than its extension."""
+    with frozen_amid_a_poll(aws, seconds, SHMCONF_REQUEST_TIMEOUT="1s") as (api, daemon, reader):
+        assert daemon.get(url(NAME)).text == "1"
+        api.invoke(left_s=30)
+        api.wait_parked(2)
+        assert reader("enter")["text"] == "1"
 
 
 @pytest.mark.parametrize("mode", ["wait", "background"])
