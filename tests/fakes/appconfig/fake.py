@@ -264,8 +264,10 @@ class Fake(Rules):
         with self.lock:
             if session and session.active is connection:
                 session.active = None
-            if token and delivered:
-                token.delivered = True
+            if token:
+                token.delivered |= delivered
+                token.uses.append(f"{answer.status} at {self.clock.now():.3f}, fault {fault}, "
+                                  f"{'' if delivered else 'not '}delivered")
         return delivered and fault.connection != "close"
 
     def count_connection(self, connection):

@@ -62,6 +62,10 @@ class Fault:
     def release(self):
         self.released = True
 
+    def __repr__(self):
+        fields = {field: getattr(self, field) for field in self.FIELDS}
+        return repr({field: value for field, value in fields.items() if value is not None})[:60]
+
     def is_instead(self):
         """Whether the service does not get to deal with the call."""
         return bool(self.error or self.status or
@@ -111,6 +115,7 @@ class Token:
         self.issued_at = issued_at
         self.spent = False
         self.delivered = False  # the answer to its use reached the client
+        self.uses = []          # what became of each, for the report of a breach
 
 
 class Clock:

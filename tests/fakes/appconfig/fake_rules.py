@@ -84,7 +84,8 @@ class Rules:
         session, now = token.session, self.clock.now()
         if token.spent:
             if token.delivered:
-                self.breach("token", f"a token of {session.name} was used twice")
+                self.breach("token", f"a token of {session.name} was used twice, now at "
+                                     f"{now:.3f}; before: {'; '.join(token.uses)}")
             else:
                 self.notes["ambiguous_reuses"] += 1
             return answers.NAMED["corrupted"]("get", None)
