@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""shmcat verify, dump, readers, bench and doctor."""
-import http.server
+"""shmcat verify, dump, readers and bench."""
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
-import threading
 import zlib
 from pathlib import Path
 
@@ -57,6 +55,10 @@ DAMAGE = [
     (".tabc", lambda path: path.write_bytes(b"x"), "/.tabc", "nothing refers to it"),
     ("v00000009", lambda path: path.write_bytes(b"x"), "/v00000009", "nothing refers to it"),
     ("notes.txt", lambda path: path.write_bytes(b"x"), "/notes.txt", "does not belong"),
+    ("head", lambda path: change(path, 0x150, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 4000, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 0x13c, b"\4"), "/v00000002", "not the one in the head"),
+    ("v00000002", lambda path: change(path, 0x38, b"\xff\xff"), "/v00000002", "damaged"),
 ]
 
 
@@ -76,9 +78,48 @@ def test_verify_finds(region, file, damage, where, told):
     assert found["path"] == HERE + where and told in found["problem"] and found["remedy"]
 
 
+@pytest.mark.parametrize("stray", ["notes", ".hidden", "Shop/notes", "Shop/Prod/.t0123"])
+def test_verify_finds_what_stands_beside_the_configurations(region, stray):
+    region.publish(NAME, "one")
+    (region.root / stray).write_bytes(b"x")
+    done = region.run("verify")
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines() == [
+        f"{stray}: it does not belong into the region: remove it",
+        "1 configurations, 3 files, 1 problems"]
+
+
+def test_verify_waits_once_for_all_that_is_not_in_its_place(region):
+    """It would take a minute and a half otherwise."""
+    region.publish(NAME, "one")
+    for number in range(900):
+        (region.root / HERE / f".t{number}").write_bytes(b"x")
+    done = region.run("verify")
+    assert done.stdout.decode().splitlines()[-1] == "1 configurations, 902 files, 900 problems"
+
+
 def sealed(header):
     """A version header with the CRC of what it says."""
     return bytes(header[:124]) + zlib.crc32(header[:124]).to_bytes(4, "little")
+
+
+def test_verify_knows_no_live_head_without_a_generation(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    change(region.head(), 0x100, bytes(8))
+    found = region.run("verify").stdout.decode()
+    assert "Checkout/head: it is live without a generation" in found
+    assert found.count("nothing refers to it") == 2  # both versions
+
+
+def test_verify_knows_where_an_index_may_be(region):
+    """Readers of today do not look at it."""
+    region.publish(NAME, "text")
+    path = region.root / HERE / "v00000001"
+    header = bytearray(path.read_bytes()[:128])
+    header[0x38:0x40] = (1 << 20).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    change(path, 0, sealed(header))
+    assert "the index lies outside of the file" in region.run("verify").stdout.decode()
 
 
 def test_verify_compares_the_hash_of_the_text(region):
@@ -202,6 +243,15 @@ def test_readers_tells_who_is_behind(tmp_path):
         assert "copies" in found[own.pid]["state"]
         assert found[late.pid]["command"] == "region_reader"
         assert (found[late.pid]["newest"], found[late.pid]["current"]) == (1, 2)
+        assert {row["removed"] for row in found.values()} == {0}
+        daemon.put(f"{NAME}.txt", "three")
+        own.wait_text("three")
+        found = readers()
+        assert [found[one.pid]["removed"] for one in (late, early, own)] == [1, 0, 0]
+        text = subprocess.run([SHMCAT, "readers"], env=environment(daemon.root), text=True,
+                              capture_output=True, timeout=DEADLINE_S, check=True).stdout
+        line, = [line for line in text.splitlines() if line.startswith(f"{late.pid} ")]
+        assert line.endswith(f"{HERE}  behind; 1 removed version")
         assert readers("A:B:C") == {}
         shutil.rmtree(daemon.root / "Shop")
         wait_until(lambda: readers()[late.pid]["state"] == "reads a head that was replaced")
@@ -248,66 +298,6 @@ def test_bench_does_without_a_daemon(region):
         assert done.returncode == 0 and b"no daemon serves it on port" in done.stdout
         assert region.run("bench", "A:B:C", SHMCONF_HTTP_PORT=str(port)).returncode == 1
         assert region.run("bench", "A:B").returncode == 2
-
-
-# ---- doctor ----
-
-
-def diagnose(root, status=0, **changes):
-    """What doctor says: {subject: (state, text)}."""
-    changes = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": "",
-               "AWS_DEFAULT_REGION": "", **changes}
-    done = subprocess.run([SHMCAT, "doctor", "--json"], env=environment(root, **changes),
-                          capture_output=True, timeout=DEADLINE_S, check=False)
-    assert done.returncode == status, done
-    return {row["subject"]: (row["state"], row["text"]) for row in json.loads(done.stdout)}
-
-
-def test_doctor_of_a_running_daemon(tmp_path):
-    with Daemon(tmp_path) as daemon:
-        found = diagnose(daemon.root, SHMCONF_HTTP_PORT=str(daemon.port), AWS_REGION="eu-west-1",
-                         AWS_ACCESS_KEY_ID="AKIA", AWS_SECRET_ACCESS_KEY="hunter2")
-        assert found["daemon"] == ("ok", f"process {daemon.pid} holds the region")
-        assert found["port"] == ("ok", f"shmconfd answers on {daemon.port}")
-        assert found["credentials"][0] == found["AWS region"][0] == found["disk"][0] == "ok"
-        assert "hunter2" not in str(found)
-
-
-def test_doctor_names_what_is_in_the_way(tmp_path):
-    class Other(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_error(404)
-
-        def log_message(self, *_):
-            pass
-
-    root = tmp_path / "region"
-    root.mkdir(mode=0o777)
-    root.chmod(0o777)
-    server = http.server.HTTPServer(("127.0.0.1", 0), Other)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    port = str(server.server_address[1])
-    try:
-        found = diagnose(root / "none", 1, SHMCONF_HTTP_PORT=port, AWS_ACCESS_KEY_ID="AKIA")
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert found["port"][0] == "bad" and "something else answers" in found["port"][1]
-    assert found["credentials"][0] == "bad" and "AWS_SECRET_ACCESS_KEY" in found["credentials"][1]
-    assert found["region"] == ("note", f"{root / 'none'} is not there: shmconfd makes it when it "
-                                       "starts")
-    assert found["AWS region"][0] == "note"
-    link = tmp_path / "link"
-    link.symlink_to(root)
-    found = diagnose(link, 1, SHMCONF_HTTP_PORT="1")
-    assert found["region"][0] == "bad" and "symbolic link" in found["region"][1]
-
-
-def test_doctor_text_is_a_line_each(region):
-    done = region.run("doctor", SHMCONF_HTTP_PORT="1")
-    lines = done.stdout.decode().splitlines()
-    assert len(lines) == 10
-    assert all(re.match(r"(ok|note|BAD) +(AWS )?[a-z_]+ +\S", line) for line in lines)
 
 
 def test_nothing_of_this_writes_to_the_region(region):

@@ -157,10 +157,24 @@ struct scan {
     const struct shmconf_place *place;
     bool (*visit)(struct config *, void *);
     void *context;
+    bool is_all;
     char path[SHMCONF_PARTS * 256];
 };
 
 static bool scan_level(struct scan *scan, int directory, size_t length, int level);
+
+/* Hidden names that belong where they are. */
+static bool is_expected(const char *name, int level)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+           (level == 0 && strcmp(name, ".source") == 0);
+}
+
+static int descend(const struct shmconf_place *place, int parent, const char *name)
+{
+    int own = fcntl(parent, F_DUPFD_CLOEXEC, 0);
+    return own < 0 ? -errno : shmconf_descend(place, own, name, 0);
+}
 
 /* One directory's children; it is closed. */
 static bool scan_children(struct scan *scan, DIR *stream, size_t length, int level)
@@ -168,11 +182,11 @@ static bool scan_children(struct scan *scan, DIR *stream, size_t length, int lev
     bool more = true;
     for (struct dirent *child; more && (child = readdir(stream));) {
         size_t size = strlen(child->d_name);
-        if (child->d_name[0] == '.')
-            continue; /* no encoded name begins so */
+        bool is_hidden = child->d_name[0] == '.'; /* no encoded name begins so */
+        if (is_hidden && (!scan->is_all || is_expected(child->d_name, level)))
+            continue;
         memcpy(scan->path + length, child->d_name, size + 1);
-        int parent = fcntl(dirfd(stream), F_DUPFD_CLOEXEC, 0);
-        int fd = parent < 0 ? -errno : shmconf_descend(scan->place, parent, child->d_name, 0);
+        int fd = is_hidden ? -ENOTDIR : descend(scan->place, dirfd(stream), child->d_name);
         more = scan_level(scan, fd, length + size, level + 1);
     }
     closedir(stream);
@@ -201,13 +215,26 @@ static bool scan_level(struct scan *scan, int directory, size_t length, int leve
     return more;
 }
 
+static int scan_root(struct scan *scan)
+{
+    const struct shmconf_place *place = scan->place;
+    int root = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    if (root < 0)
+        return root;
+    scan_level(scan, root, 0, 0);
+    return 0;
+}
+
 int region_scan(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
                 void *context)
 {
     struct scan scan = {.place = place, .visit = visit, .context = context};
-    int root = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
-    if (root < 0)
-        return root;
-    scan_level(&scan, root, 0, 0);
-    return 0;
+    return scan_root(&scan);
+}
+
+int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
+                    void *context)
+{
+    struct scan scan = {.place = place, .visit = visit, .context = context, .is_all = true};
+    return scan_root(&scan);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of this machine matters to shmconf, probed and not guessed: a line each, with what to do. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,32 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "shmcat/shmcat.h"
+#include "loop/uring_setup.h"
+#include "shmcat/doctor.h"
 
-enum severity { GOOD, NOTE, BAD };
-
-struct diagnosis {
-    const struct shmconf_place *place;
-    bool json;
-    unsigned count;
-    unsigned bad;
-};
-
-static void say(struct diagnosis *diagnosis, enum severity severity, const char *subject,
-                const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void say(struct diagnosis *diagnosis, enum severity severity, const char *subject,
-                const char *format, ...)
+void say(struct diagnosis *diagnosis, enum severity severity, const char *subject,
+         const char *format, ...)
 {
     static const char *const names[] = {[GOOD] = "ok", [NOTE] = "note", [BAD] = "BAD"};
     char text[512];
@@ -179,19 +164,21 @@ static void check_disk(struct diagnosis *diagnosis)
 
 /* ---- The machine ---------------------------------------------------------------------------- */
 
+/* By the daemon's own probe, so that both say the same. */
 static void check_uring(struct diagnosis *diagnosis)
 {
-#ifdef SYS_io_uring_setup
-    long rc = syscall(SYS_io_uring_setup, 1, NULL);
-    if (rc < 0 && errno == EFAULT) {
-        say(diagnosis, GOOD, "io_uring", "allowed here; SHMCONF_LOOP=epoll does without");
+    struct io_uring ring;
+    int code = uring_setup(&ring);
+    if (code == 0) {
+        io_uring_queue_exit(&ring);
+        say(diagnosis, GOOD, "io_uring", "usable here; SHMCONF_LOOP=epoll does without");
         return;
     }
-#else
-    errno = ENOSYS;
-#endif
     say(diagnosis, NOTE, "io_uring", "%s; shmconfd uses epoll, which does the same",
-        errno == ENOSYS ? "not in this kernel" : "not allowed here");
+        code == -ENOSYS                          ? "not in this kernel"
+        : code == -EOPNOTSUPP || code == -EINVAL ? "this kernel's is too old"
+        : code == -EPERM || code == -EACCES      ? "not allowed here"
+                                                 : strerror(-code));
 }
 
 static void check_clocks(struct diagnosis *diagnosis)
@@ -232,47 +219,6 @@ static void check_limits(struct diagnosis *diagnosis)
 }
 
 /* ---- The other side ------------------------------------------------------------------------- */
-
-/* What /ping answers on the port, NUL-terminated; its length or -errno. */
-static long ping(unsigned port, char *out, size_t size)
-{
-    static const char request[] = "GET /ping HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval limit = {1, 0};
-    cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0)
-        return -errno;
-    size_t used = 0;
-    for (ssize_t got; used < size - 1 && (got = recv(fd, out + used, size - 1 - used, 0)) > 0;)
-        used += (size_t)got;
-    out[used] = '\0';
-    return (long)used;
-}
-
-static void check_port(struct diagnosis *diagnosis)
-{
-    char answer[1024];
-    unsigned port = shmconf_request_port();
-    long size = ping(port, answer, sizeof answer);
-    if (size > 0 && strstr(answer, "\"shmconfd\""))
-        say(diagnosis, GOOD, "port", "shmconfd answers on %u", port);
-    else if (size >= 0)
-        say(diagnosis, BAD, "port",
-            "something else answers on %u: end it (AWS's agent?), or set "
-            "SHMCONF_HTTP_PORT",
-            port);
-    else if (size == -ECONNREFUSED)
-        say(diagnosis, NOTE, "port", "%u is free: nothing serves HTTP there", port);
-    else
-        say(diagnosis, BAD, "port", "%u: %s", port, strerror((int)-size));
-}
 
 /* The first of two variables that is set, or NULL. */
 static const char *first_set(const char *one, const char *other)
@@ -316,8 +262,8 @@ static int doctor_run(const struct common *common, char **arguments)
     if (status)
         return status;
     static void (*const checks[])(struct diagnosis *) = {
-        check_root,   check_daemon, check_disk, check_uring,
-        check_clocks, check_limits, check_port, check_credentials,
+        check_root,   check_daemon, check_disk,        check_uring,
+        check_clocks, check_limits, doctor_check_port, check_credentials,
     };
     struct diagnosis diagnosis = {.place = place, .json = common->json};
     if (common->json)

@@ -27,10 +27,10 @@ struct reader_row {
     uint64_t oldest; /* mapped generations; 0: none, as with private copies */
     uint64_t newest;
     unsigned versions;
+    unsigned removed; /* of them: files that have no name any more */
 };
 
 struct survey {
-    const struct shmconf_place *place;
     char *root; /* as the kernel prints it, with a slash behind it */
     char *only; /* this configuration's path; NULL: all */
     struct reader_row *at;
@@ -38,11 +38,8 @@ struct survey {
     unsigned hidden; /* processes that may not be looked at */
 };
 
-static struct reader_row *row_of(struct survey *survey, long pid, const char *path, size_t size)
+static struct reader_row *row_add(struct survey *survey, long pid, const char *path, size_t size)
 {
-    for (size_t i = survey->count; i-- > 0 && survey->at[i].pid == pid;)
-        if (strlen(survey->at[i].path) == size && memcmp(survey->at[i].path, path, size) == 0)
-            return &survey->at[i];
     struct reader_row *grown = reallocarray(survey->at, survey->count + 1, sizeof *grown);
     if (!grown) {
         complain("readers", "out of memory");
@@ -52,6 +49,14 @@ static struct reader_row *row_of(struct survey *survey, long pid, const char *pa
     grown[survey->count] =
         (struct reader_row){.pid = pid, .path = text_format("%.*s", (int)size, path)};
     return &grown[survey->count++];
+}
+
+static struct reader_row *row_of(struct survey *survey, long pid, const char *path, size_t size)
+{
+    for (size_t i = survey->count; i-- > 0 && survey->at[i].pid == pid;)
+        if (strlen(survey->at[i].path) == size && memcmp(survey->at[i].path, path, size) == 0)
+            return &survey->at[i];
+    return row_add(survey, pid, path, size);
 }
 
 static void note(struct reader_row *row, const char *file, bool is_writable, bool is_gone)
@@ -65,6 +70,7 @@ static void note(struct reader_row *row, const char *file, bool is_writable, boo
     if (file[0] != 'v' || generation == 0)
         return;
     row->versions++;
+    row->removed += is_gone;
     if (row->oldest == 0 || generation < row->oldest)
         row->oldest = generation;
     if (generation > row->newest)
@@ -152,18 +158,28 @@ static int survey_all(struct survey *survey)
 
 /* ---- What is shown -------------------------------------------------------------------------- */
 
-struct current {
-    const char *path;
-    uint64_t generation;
-};
-
-static bool find_current(struct config *config, void *context)
+/* What is current in the region: a row with `newest` for each configuration, by path. */
+static bool note_current(struct config *config, void *context)
 {
-    struct current *current = context;
-    if (strcmp(config->path, current->path) != 0)
-        return true;
-    current->generation = config->error ? 0 : config->record.generation;
-    return false;
+    struct survey *region = context;
+    row_add(region, 0, config->path, strlen(config->path))->newest =
+        config->error ? 0 : config->record.generation;
+    return true;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    const struct reader_row *left = a;
+    const struct reader_row *right = b;
+    return strcmp(left->path, right->path);
+}
+
+static uint64_t current_of(const struct survey *region, const struct reader_row *row)
+{
+    const struct reader_row *found =
+        region->count ? bsearch(row, region->at, region->count, sizeof *region->at, compare_paths)
+                      : NULL;
+    return found ? found->newest : 0;
 }
 
 static const char *state_of(const struct reader_row *row, uint64_t current)
@@ -177,19 +193,18 @@ static const char *state_of(const struct reader_row *row, uint64_t current)
     return row->newest < current ? "behind" : "current";
 }
 
-static void print_row(const struct survey *survey, const struct reader_row *row, bool json,
+static void print_row(const struct survey *region, const struct reader_row *row, bool json,
                       bool is_first)
 {
-    struct current current = {row->path, 0};
-    region_scan(survey->place, find_current, &current);
-    const char *state = state_of(row, current.generation);
+    uint64_t current = current_of(region, row);
+    const char *state = state_of(row, current);
     if (json) {
         printf("%s{\"pid\":%ld,\"uid\":%lu", is_first ? "" : ",", row->pid, row->uid);
         json_string(stdout, ",\"command\":", row->command, strlen(row->command));
         json_string(stdout, ",\"path\":", row->path, strlen(row->path));
-        printf(",\"versions\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64
+        printf(",\"versions\":%u,\"removed\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64
                ",\"current\":%" PRIu64,
-               row->versions, row->oldest, row->newest, current.generation);
+               row->versions, row->removed, row->oldest, row->newest, current);
         json_string(stdout, ",\"state\":", state, strlen(state));
         putchar('}');
         return;
@@ -197,22 +212,27 @@ static void print_row(const struct survey *survey, const struct reader_row *row,
     cleanup_free char *command = text_visible(row->command, strlen(row->command));
     cleanup_free char *path = text_visible(row->path, strlen(row->path));
     char versions[64] = "-";
+    char removed[48] = "";
     if (row->versions == 1)
         snprintf(versions, sizeof versions, "%" PRIu64, row->newest);
     else if (row->versions > 1)
         snprintf(versions, sizeof versions, "%" PRIu64 "...%" PRIu64 " (%u)", row->oldest,
                  row->newest, row->versions);
-    printf("%-8ld %-6lu %-16s %-12s %s  %s\n", row->pid, row->uid, command, versions, path, state);
+    if (row->removed)
+        snprintf(removed, sizeof removed, "; %u removed version%s", row->removed,
+                 row->removed == 1 ? "" : "s");
+    printf("%-8ld %-6lu %-16s %-12s %s  %s%s\n", row->pid, row->uid, command, versions, path, state,
+           removed);
 }
 
-static void print_survey(const struct survey *survey, bool json)
+static void print_survey(const struct survey *survey, const struct survey *region, bool json)
 {
     if (json)
         printf("{\"hidden\":%u,\"readers\":[", survey->hidden);
     else if (survey->count)
         printf("%-8s %-6s %-16s %-12s %s\n", "PID", "UID", "COMMAND", "GENERATION", "PATH, STATE");
     for (size_t i = 0; i < survey->count; i++)
-        print_row(survey, &survey->at[i], json, i == 0);
+        print_row(region, &survey->at[i], json, i == 0);
     if (json)
         puts("]}");
     if (!survey->count && !json)
@@ -223,6 +243,13 @@ static void print_survey(const struct survey *survey, bool json)
         fprintf(stderr,
                 "shmcat: readers: %u process%s could not be looked at: root may look at most\n",
                 survey->hidden, survey->hidden == 1 ? "" : "es");
+}
+
+static void survey_free(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->count; i++)
+        free(survey->at[i].path);
+    free(survey->at);
 }
 
 static int readers_run(const struct common *common, char **arguments)
@@ -239,13 +266,18 @@ static int readers_run(const struct common *common, char **arguments)
     cleanup_free char *only =
         name ? text_format("%s/%s/%s", place->segments[0], place->segments[1], place->segments[2])
              : NULL;
-    struct survey survey = {.place = place, .root = slashed, .only = only};
+    struct survey survey = {.root = slashed, .only = only};
+    struct survey region = {0};
     status = survey_all(&survey);
+    if (!status && survey.count) {
+        region_scan(place, note_current, &region);
+        if (region.count)
+            qsort(region.at, region.count, sizeof *region.at, compare_paths);
+    }
     if (!status)
-        print_survey(&survey, common->json);
-    for (size_t i = 0; i < survey.count; i++)
-        free(survey.at[i].path);
-    free(survey.at);
+        print_survey(&survey, &region, common->json);
+    survey_free(&survey);
+    survey_free(&region);
     return status;
 }
 
@@ -254,7 +286,10 @@ const struct command readers_command = {
     .arguments = "[NAME]",
     .summary = "Which processes have it mapped, and which generation.",
     .details =
-        "\nA process that is behind has not read since. Shown are processes of this machine whose\n"
+        "\nA process that is behind has not read since. A removed version has no file any more, "
+        "and\n"
+        "takes its room as long as somebody has it mapped. Shown are processes of this machine "
+        "whose\n"
         "/proc/PID/maps may be read (as root: all) and that see the region under the same path.\n",
     .least = 0,
     .most = 1,

@@ -124,6 +124,11 @@ int config_current(struct config *config, struct shmconf_version **version);
 int region_scan(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
                 void *context);
 
+/* The same with what begins with a dot, which no configuration does: visited with -ENOTDIR. Not the
+ * daemon's own file in the root. */
+int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
+                    void *context);
+
 /* ---- What is shown of an entry (row.c) ---- */
 
 enum row_state { ROW_OK, ROW_FAILING, ROW_STALE, ROW_EMPTY, ROW_MOVED, ROW_DAMAGED };

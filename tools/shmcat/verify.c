@@ -24,10 +24,15 @@ struct verification {
     size_t count;
     unsigned configurations;
     unsigned files;
+    bool has_paused;
 };
 
 enum { TURNS_MAX = 16 }; /* of one configuration, while the daemon publishes */
 
+/* Daemons write and remove files at any time, so what is not in its place is looked at again. */
+static const struct timespec pause_before_judging = {0, 100 * (long)NS_PER_MS};
+
+static const char *const does_not_belong = "it does not belong into the region";
 static const char *const republish = "restart shmconfd, which publishes what it can anew";
 
 /* `file` may be "". */
@@ -117,6 +122,17 @@ static bool is_zero(const void *bytes, size_t size)
     return true;
 }
 
+/* No writer ever stores there, not even into the cell that it fills. */
+static bool are_reserves_zero(const struct shmconf_head *head)
+{
+    return is_zero(head->reserved0, sizeof head->reserved0) &&
+           is_zero(head->reserved1, sizeof head->reserved1) && head->reserved2 == 0 &&
+           is_zero(head->cells[0].reserved, sizeof head->cells[0].reserved) &&
+           is_zero(head->cells[1].reserved, sizeof head->cells[1].reserved) &&
+           head->name_size <= sizeof head->name &&
+           is_zero(head->name + head->name_size, sizeof head->name - head->name_size);
+}
+
 /* The cell that is not current may be half filled: only the current one is looked at. */
 static const char *head_problem(const struct config *config)
 {
@@ -127,9 +143,7 @@ static const char *head_problem(const struct config *config)
         return "its state is none that there is";
     if (state == SHMCONF_LIVE && config->record.generation == 0)
         return "it is live without a generation";
-    if (head.minor == SHMCONF_FORMAT_MINOR &&
-        !(is_zero(head.reserved0, sizeof head.reserved0) &&
-          is_zero(head.reserved1, sizeof head.reserved1) && head.reserved2 == 0))
+    if (head.minor == SHMCONF_FORMAT_MINOR && !are_reserves_zero(&head))
         return "bytes that this version of the format reserves are not 0";
     return NULL;
 }
@@ -150,34 +164,56 @@ static bool is_wanted(const char *file, uint64_t generation)
     return false;
 }
 
-/* A running daemon writes and removes files at any time, so what is not in its place is looked at
-   twice. */
-static bool is_still_there(const struct config *config, const char *file)
+/* A file name that is not in its place, and those found before it. */
+struct suspect {
+    struct suspect *next;
+    char name[];
+};
+
+static void suspect_add(struct suspect **list, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct suspect *suspect = malloc(sizeof *suspect + size);
+    if (!suspect) {
+        complain("verify", "out of memory");
+        exit(EXIT_FAILED);
+    }
+    memcpy(suspect->name, name, size);
+    suspect->next = *list;
+    *list = suspect;
+}
+
+static void judge(struct verification *verification, const struct config *config, const char *file)
 {
     struct stat status;
-    struct timespec pause = {0, 100 * (long)NS_PER_MS};
-    nanosleep(&pause, NULL);
-    return fstatat(config->directory, file, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (fstatat(config->directory, file, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    verification->files++;
+    if (file[0] == 'v' || strncmp(file, ".t", 2) == 0)
+        add(verification, config, file, "nothing refers to it",
+            "a writer that died left it: shmconfd removes it when it starts");
+    else
+        add(verification, config, file, does_not_belong, "remove it");
 }
 
 static void verify_listing(struct verification *verification, const struct config *config)
 {
+    struct suspect *suspects = NULL;
     DIR *stream = list_directory(config->directory);
     if (!stream)
         return;
-    for (struct dirent *entry; (entry = readdir(stream));) {
-        const char *file = entry->d_name;
-        if (strcmp(file, ".") == 0 || strcmp(file, "..") == 0 ||
-            is_wanted(file, config->record.generation) || !is_still_there(config, file))
-            continue;
-        verification->files++;
-        if (file[0] == 'v' || strncmp(file, ".t", 2) == 0)
-            add(verification, config, file, "nothing refers to it",
-                "a writer that died left it: shmconfd removes it when it starts");
-        else
-            add(verification, config, file, "it does not belong into the region", "remove it");
-    }
+    for (struct dirent *entry; (entry = readdir(stream));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            !is_wanted(entry->d_name, config->record.generation))
+            suspect_add(&suspects, entry->d_name);
     closedir(stream);
+    if (suspects)
+        nanosleep(&pause_before_judging, NULL);
+    for (struct suspect *suspect; (suspect = suspects);) {
+        suspects = suspect->next;
+        judge(verification, config, suspect->name);
+        free(suspect);
+    }
 }
 
 static const char *remedy_of(int error)
@@ -228,11 +264,30 @@ static bool has_moved_on(struct config *config)
            config->record.generation != generation;
 }
 
+/* What stands in the place of a directory. The daemon's own temporary files soon have another name.
+ */
+static void judge_stray(struct verification *verification, const struct config *config)
+{
+    struct stat status;
+    cleanup_free char *path = text_format("%s/%s", config->place->root, config->path);
+    if (!verification->has_paused)
+        nanosleep(&pause_before_judging, NULL);
+    verification->has_paused = true;
+    if (lstat(path, &status) != 0)
+        return;
+    verification->files++;
+    add(verification, config, "", does_not_belong, "remove it");
+}
+
 static bool verify_config(struct config *config, void *context)
 {
     struct verification *verification = context;
     size_t count = verification->count;
     unsigned files = verification->files;
+    if (config->error == -ENOTDIR) {
+        judge_stray(verification, config);
+        return true;
+    }
     for (int turn = 0; turn < TURNS_MAX; turn++) {
         verify_once(verification, config);
         if (verification->count == count || !has_moved_on(config))
@@ -289,8 +344,8 @@ static int verify_run(const struct common *common, char **arguments)
     int status = place_make(&place, name ? name : ANY_NAME);
     if (status)
         return status;
-    int rc =
-        name ? verify_one(&verification, place) : region_scan(place, verify_config, &verification);
+    int rc = name ? verify_one(&verification, place)
+                  : region_scan_all(place, verify_config, &verification);
     if (common->json)
         print_json(&verification);
     else if (!rc)
