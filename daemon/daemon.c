@@ -226,7 +226,7 @@ enum exit_status daemon_run(const struct settings *settings)
         log_error_object(LOG_LEVEL_FATAL, &error);
     /* Registered, and not refused by Lambda: it must not see us end. */
     bool is_expected = status != EXIT_STATUS_OK && daemon.extension && !daemon.is_ending;
-    char id[EXTENSION_ID_SIZE] = "";
+    char id[EXTENSIONS_ID_SIZE] = "";
     if (is_expected)
         snprintf(id, sizeof id, "%s", extension_id(daemon.extension));
     close_all(&daemon);

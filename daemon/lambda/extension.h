@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "lambda/extensions_api.h"
 #include "loop/loop.h"
 #include "source/source.h"
 
 struct extension;
 
-enum { EXTENSION_INIT_WAIT_S = 5, EXTENSION_ID_SIZE = 128 };
+enum { EXTENSION_INIT_WAIT_S = 5 };
 
 struct extension_options {
     const char *address;      /* AWS_LAMBDA_RUNTIME_API */

@@ -18,7 +18,7 @@ enum { IDLE_MAX_S = 1 << 30, ANSWER_MAX = 1 << 20 };
 struct extensions_api {
     struct transfers *transfers;
     char *base;
-    char id[EXTENSIONS_ID_MAX];
+    char id[EXTENSIONS_ID_SIZE];
     bool is_registering;
     extensions_done *done;
     void *owner;
@@ -143,7 +143,7 @@ int extensions_api_register(struct extensions_api *api, const char *name, bool w
 
 int extensions_api_next(struct extensions_api *api, extensions_done *done, void *owner)
 {
-    char header[sizeof "Lambda-Extension-Identifier: " + EXTENSIONS_ID_MAX];
+    char header[sizeof "Lambda-Extension-Identifier: " + EXTENSIONS_ID_SIZE];
     char *url;
     if (asprintf(&url, "%s/event/next", api->base) < 0)
         return -ENOMEM;

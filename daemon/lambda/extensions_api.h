@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "loop/loop.h"
 
-enum { EXTENSIONS_ID_MAX = 128 };
+enum { EXTENSIONS_ID_SIZE = 128 };
 
 struct extensions_api;
 

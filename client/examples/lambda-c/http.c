@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,19 +42,22 @@ static int parse_status(const char *line)
 /* The lines up to the empty one. */
 static int read_head(FILE *server, struct http_answer *answer)
 {
-    char line[4096];
+    char *line = NULL;
+    size_t room = 0;
     size_t size = 0;
-    if (!fgets(line, sizeof line, server))
-        return -1;
-    answer->status = parse_status(line);
-    if (answer->status == 0)
-        return -1;
+    bool has_ended = false;
     FILE *head = open_memstream(&answer->head, &size);
     if (!head)
         return -1;
-    while (fgets(line, sizeof line, server) && strcmp(line, "\r\n") != 0)
-        fputs(line, head);
-    return fclose(head) == 0 && strcmp(line, "\r\n") == 0 ? 0 : -1;
+    if (getline(&line, &room, server) > 0)
+        answer->status = parse_status(line);
+    while (answer->status && !has_ended && getline(&line, &room, server) > 0) {
+        has_ended = strcmp(line, "\r\n") == 0;
+        if (!has_ended)
+            fputs(line, head);
+    }
+    free(line);
+    return fclose(head) == 0 && has_ended ? 0 : -1;
 }
 
 static int append(FILE *server, size_t size, struct http_answer *answer)
