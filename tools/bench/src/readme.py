@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts what tools/bench/read or tools/bench/http printed as JSON into README.md.
+"""Puts what a script of tools/bench printed as JSON into README.md.
 
-    readme.py read|http README.md < JSON
+    readme.py read|http|coldstart README.md < JSON
 
 It stands between two comments of that file, which name the command.
 """
 import json
 import re
 import sys
+from statistics import median
 
 # The rows of tools/bench/read that are shown, with their names.
 READ_ROWS = {
@@ -92,7 +93,40 @@ def http_machine(run):
             f"{run['seconds']} s. CPU us: of the server, per request. Busy: its share of its core.")
 
 
-BLOCKS = {"read": (read_block, read_machine), "http": (http_block, http_machine)}
+EXTENSIONS = {"static": "shmconfd, the layer's", "ordinary": "shmconfd, ordinary build",
+              "go": "the least in Go", "node": "the least in Node.js"}
+
+
+def coldstart_block(run):
+    for case in run["cases"]:
+        some = "configuration" if case["configurations"] == 1 else "configurations"
+        title = f"{case['configurations']} {some} of {case['body'] // 1024} KB"
+        yield (f"{title:<32}{'registered':>11}{'readable':>9}{'ready':>8}{'CPU ms':>8}"
+               f"{'RSS':>9}{'anonymous':>11}")
+        for word, starts in case["programs"].items():
+            def middle(figure, starts=starts):
+                values = [start[figure] for start in starts]
+                return "-" if None in values else f"{median(values):.2f}"
+            kilobytes = [f"{median(start[key] for start in starts):.0f} KB"
+                         for key in ("rss_kb", "anonymous_kb")]
+            yield (f"  {EXTENSIONS[word]:<30}{middle('registered_ms'):>11}"
+                   f"{middle('readable_ms'):>9}{middle('next_ms'):>8}{middle('cpu_ms'):>8}"
+                   f"{kilobytes[0]:>9}{kilobytes[1]:>11}")
+        yield ""
+    yield f"{'size':<32}{'program':>11}{'zip':>9}"
+    for word, program in run["programs"].items():
+        yield (f"  {EXTENSIONS[word]:<30}{program['size'] / 1024:>8.0f} KB"
+               f"{program['zip'] / 1024:>6.0f} KB")
+
+
+def coldstart_machine(run):
+    return (f"{run['cpu']}, {run['cores']}, Linux {short(run['kernel'])};\n"
+            f"{', '.join(run['versions'])};\nmedians of {run['rounds']} starts, in ms after the "
+            "process was spawned. Ready: the first event was asked for.")
+
+
+BLOCKS = {"read": (read_block, read_machine), "http": (http_block, http_machine),
+          "coldstart": (coldstart_block, coldstart_machine)}
 
 
 def replaced(text, which, run):

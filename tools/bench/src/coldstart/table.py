@@ -69,7 +69,7 @@ def as_text(options, programs, missing, results):
 def as_json(options, programs, missing, results):
     return json.dumps({
         **look_at_machine(options.cores, [program.version for program in programs]),
-        "rounds": options.rounds, "missing": missing,
+        "versions": [program.version for program in programs], "rounds": options.rounds, "missing": missing,
         "programs": {program.word: {"size": program.size, "zip": program.zip_size}
                      for program in programs},
         "cases": [{"configurations": case.count, "body": case.size,
