@@ -17,7 +17,7 @@ NAME = re.compile(r"`((?:unit|integration|e2e|faults|soak|fuzz|examples|models|l
 
 
 def tests_of(build):
-    """{name: labels}; those of the preset fuzz are in no other."""
+    """{name: labels}; those of the presets fuzz and asan are in no other."""
     listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"],
                             capture_output=True, text=True, check=True).stdout
     tests = {}
@@ -27,6 +27,7 @@ def tests_of(build):
     for fuzzer in (ROOT / "tests/fuzz").glob("*.c"):
         tests.setdefault(f"fuzz.{fuzzer.stem}", [])
     tests.setdefault("fuzz.planted", ["mutations"])
+    tests.setdefault("integration.hostile_million", [])
     return tests
 
 
