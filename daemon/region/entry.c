@@ -135,7 +135,8 @@ static int take_over_at_last(struct region_entry *entry)
     else
         entry->version = kept;
     bool is_shortage = entry->untaken == -EMFILE || entry->untaken == -ENFILE ||
-                       entry->untaken == -ENOMEM || entry->untaken == -ENOSPC;
+                       entry->untaken == -ENOMEM || entry->untaken == -ENOSPC ||
+                       entry->untaken == -EDQUOT;
     return is_shortage ? entry->untaken : 0;
 }
 

@@ -26,8 +26,8 @@ static const struct row {
     {SYS_getdents64, "getdents", {EIO, ENOENT}},
     {SYS_fcntl, "fcntl", {EINVAL, EACCES}},
     {SYS_fallocate, "fallocate", {ENOSPC, EDQUOT, EIO, EINTR, EOPNOTSUPP}},
-    {SYS_fchmod, "fchmod", {EPERM, EROFS, EIO}},
-    {SYS_fchown, "fchown", {EPERM, EROFS, EIO}},
+    {SYS_fchmod, "fchmod", {EPERM, EROFS, EIO, ENOSPC, EDQUOT}},
+    {SYS_fchown, "fchown", {EPERM, EROFS, EIO, ENOSPC, EDQUOT}},
     {SYS_flock, "flock", {EINTR, ENOLCK, EWOULDBLOCK}},
     {SYS_mmap, "mmap", {ENOMEM, EAGAIN}},
     /* Names. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -67,6 +68,22 @@ static void the_machine_was_booted_since(struct stage *stage)
     stage_close_writer(stage);
     stage_patch(stage, "A/B/C/head", offsetof(struct shmconf_head, boot_id), "another boot id", 16);
     stage->next = stage->text;
+}
+
+/* Its modes are no longer those of the setting, so that the next take-over sets them. */
+static void there_were_no_descriptors_for_the_take_over(struct stage *stage)
+{
+    struct rlimit limit;
+    stage_begin(stage, "second");
+    stage_close_writer(stage);
+    CHECK_INT(0, chmod(stage_path(stage, "A/B/C/head").text, 0600));
+    CHECK_INT(0, stage_open(stage));
+    CHECK_INT(0, getrlimit(RLIMIT_NOFILE, &limit));
+    struct rlimit none = {0, limit.rlim_max};
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &none));
+    stage_open_entry(stage);
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &limit));
+    CHECK(region_entry_version(stage->entry) == NULL);
 }
 
 static void somebody_removed_the_head(struct stage *stage)
@@ -185,6 +202,24 @@ static void judge_in_place(struct stage *stage)
     judge(stage);
 }
 
+/*
+ * A publication takes over first. Where that is short of something the publication fails; what
+ * other troubles keep from it is published over, and who had the old head needs a look at the path.
+ */
+static void judge_at_last(struct stage *stage)
+{
+    struct shmconf_health health;
+    int way = stage->way;
+    bool is_shortage =
+        way == EMFILE || way == ENFILE || way == ENOMEM || way == ENOSPC || way == EDQUOT;
+    if (stage->rc >= 0 && !is_shortage)
+        for (int i = 0; i < STAGE_READERS; i++)
+            CHECK_INT(0, shmconf_status(&stage->readers[i], &health));
+    if (stage->rc < 0) /* the next check takes over */
+        CHECK_INT(0, region_entry_check(stage->entry, NULL));
+    judge_in_place(stage);
+}
+
 /* What could not be put back is put back by the next check. */
 static void judge_check(struct stage *stage)
 {
@@ -223,6 +258,9 @@ const struct operation writer_operations[] = {
      it_was_killed_while_it_replaced_the_head, take_over, judge, false, false},
     {"take-over after a boot", "openat stat flock pread mmap futex fallocate write linkat renameat",
      the_machine_was_booted_since, take_over, judge, false, false},
+    {"publication after a take-over that failed",
+     "openat stat fchmod pread mmap futex getdents fallocate write linkat unlinkat",
+     there_were_no_descriptors_for_the_take_over, publish, judge_at_last, false, false},
     {"republication, the head gone", PUBLISHING " linkat renameat futex", somebody_removed_the_head,
      check, judge_check, false, false},
     {"republication, the head gone, without O_TMPFILE", PUBLISHING " renameat futex",

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <shmconf.h>
-#include <sys/wait.h>
 
 #include "hostile.h"
 #include "region_fixture.h"
@@ -14,21 +13,6 @@ enum { DEFAULT_IMAGES = 20000 };
 
 static uint64_t seed;
 static unsigned long images;
-
-static void take(const char *path, struct hostile_image *image)
-{
-    FILE *file = fopen(path, "rb");
-    CHECK(file != NULL);
-    image->size = fread(image->bytes, 1, sizeof image->bytes, file);
-    fclose(file);
-}
-
-/* In place, as an attacker with the owner's rights or a bad disk would: the inode stays. */
-static void put(int fd, const struct hostile_image *image)
-{
-    CHECK(pwrite(fd, image->bytes, image->size, 0) == (ssize_t)image->size);
-    CHECK_INT(0, ftruncate(fd, (off_t)image->size));
-}
 
 /* Reads every byte, and the NUL behind them. */
 static unsigned long sum(struct shmconf_slice slice)
@@ -100,7 +84,7 @@ static void readers_survive(struct fixture *f)
     for (int i = 0; i < 2; i++) {
         char path[400];
         snprintf(path, sizeof path, "%s/A/B/C/%s", f->root, files[i]);
-        take(path, &good[i]);
+        hostile_take(path, &good[i]);
         CHECK_INT(0, chmod(path, 0600));
         fds[i] = open(path, O_RDWR | O_CLOEXEC);
         CHECK(fds[i] >= 0);
@@ -112,13 +96,13 @@ static void readers_survive(struct fixture *f)
     for (unsigned long i = 0; i < images; i++) {
         struct hostile_image image = good[i % 2];
         hostile_spoil(&image, &random);
-        put(fds[i % 2], &image);
+        hostile_put(fds[i % 2], &image);
         whole += read_all(kinds[i / 2 % (sizeof kinds / sizeof *kinds)]);
         /* A mapping of a file that is cut under it is SIGBUS, which the header says. A head that
            stays mapped is only spoilt at its size. */
         if (i % 2 || image.size == good[0].size)
             read_on(&reader, held, sum_held);
-        put(fds[i % 2], &good[i % 2]);
+        hostile_put(fds[i % 2], &good[i % 2]);
     }
     CHECK(read_all(0));
     CHECK(read_all(SHMCONF_PRIVATE));
@@ -133,88 +117,18 @@ static void readers_survive(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* ---- shmcat --------------------------------------------------------------------------------- */
-
-enum { CONFIGURATIONS = 500, LOOKED_AT = 10 };
-
-static const char *shmcat;
-
-/* Exit statuses are its own, so it has not crashed; ASan is told to end with another one. */
-static void run_shmcat(const char *arguments)
-{
-    char command[512];
-    snprintf(command, sizeof command, "ASAN_OPTIONS=exitcode=99 '%s' %s >/dev/null 2>&1", shmcat,
-             arguments);
-    int status = system(command);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) > 4) {
-        fprintf(stderr, "%s: status %x, seed %llu\n", command, (unsigned)status,
-                (unsigned long long)seed);
-        exit(1);
-    }
-}
-
-static void spoil_one(struct fixture *f, unsigned number, const char *file, uint64_t *random)
-{
-    char path[500];
-    struct hostile_image image;
-    snprintf(path, sizeof path, "%s/A/B/c%u/%s", f->root, number, file);
-    take(path, &image);
-    hostile_spoil(&image, random);
-    CHECK_INT(0, chmod(path, 0600));
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    CHECK(fd >= 0);
-    put(fd, &image);
-    close(fd);
-}
-
-/* All configurations are spoilt at once, and each command looks at all of them. */
-static void shmcat_survives(struct fixture *f)
-{
-    char name[64];
-    char text[32];
-    uint64_t random = seed;
-    unsigned long looked = 0;
-    while (looked < images) {
-        snprintf(text, sizeof text, "text %lu", looked); /* equal bytes would be no new version */
-        for (unsigned i = 0; i < CONFIGURATIONS; i++) {
-            snprintf(name, sizeof name, "A:B:c%u", i);
-            struct region_entry *entry = fixture_entry(f, name);
-            fixture_publish(entry, text, "text/plain", "blue");
-            uint64_t generation = region_entry_record(entry)->generation;
-            char file[SHMCONF_VERSION_FILE_SIZE];
-            shmconf_version_file(file, generation);
-            region_entry_close(entry);
-            spoil_one(f, i, i % 2 ? file : "head", &random);
-        }
-        run_shmcat("ls --json");
-        run_shmcat("verify");
-        run_shmcat("watch -n 1 --json");
-        /* Of those that have a spoilt head, and of those that have a spoilt version. */
-        for (unsigned i = 0; i < LOOKED_AT; i++) {
-            unsigned one = (unsigned)(hostile_random(&random) % CONFIGURATIONS) / 2 * 2 + i % 2;
-            snprintf(name, sizeof name, "dump A:B:c%u --annotate", one);
-            run_shmcat(name);
-            snprintf(name, sizeof name, "cat A:B:c%u", one);
-            run_shmcat(name);
-        }
-        looked += CONFIGURATIONS;
-    }
-    printf("hostile: seed %llu: %lu images before shmcat\n", (unsigned long long)seed, looked);
-}
-
 int main(int count, char **arguments)
 {
     images = count > 1 ? strtoul(arguments[1], NULL, 10) : DEFAULT_IMAGES;
     seed = count > 2 ? strtoull(arguments[2], NULL, 10) : (unsigned)getpid();
-    shmcat = count > 3 ? arguments[3] : NULL;
-    if (images == 0 || count > 4) {
-        fputs("Usage: hostile [IMAGES [SEED [SHMCAT]]]\n"
-              "Readers, or the program SHMCAT, on IMAGES spoilt files (20000).\n",
+    if (images == 0 || count > 3) {
+        fputs("Usage: hostile [IMAGES [SEED]]\n"
+              "Readers on IMAGES spoilt files (20000).\n",
               stderr);
         return 2;
     }
     printf("hostile: seed %llu\n", (unsigned long long)seed);
     fflush(stdout);
-    fixture_run(shmcat ? shmcat_survives : readers_survive);
+    fixture_run(readers_survive);
     return 0;
 }

@@ -24,4 +24,10 @@ uint64_t hostile_random(uint64_t *state);
  */
 void hostile_spoil(struct hostile_image *image, uint64_t *random);
 
+/* The bytes of a file. */
+void hostile_take(const char *path, struct hostile_image *image);
+
+/* In place, as an attacker with the owner's rights or a bad disk would: the inode stays. */
+void hostile_put(int fd, const struct hostile_image *image);
+
 #endif

@@ -3,8 +3,24 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "check.h"
 #include "shmconf/hash.h"
+
+void hostile_take(const char *path, struct hostile_image *image)
+{
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    image->size = fread(image->bytes, 1, sizeof image->bytes, file);
+    fclose(file);
+}
+
+void hostile_put(int fd, const struct hostile_image *image)
+{
+    CHECK(pwrite(fd, image->bytes, image->size, 0) == (ssize_t)image->size);
+    CHECK_INT(0, ftruncate(fd, (off_t)image->size));
+}
 
 uint64_t hostile_random(uint64_t *state)
 {

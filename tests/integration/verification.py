@@ -4,7 +4,8 @@
 
     verification.py BUILD    the folder of a configured build with all tests
 
-And what the README promises stands in it: each test that is named there is in a row.
+And what the README promises stands in it: each test that is named there is in a row. The switches
+of the models stand in it, each of them and no others.
 """
 import json
 import re
@@ -17,7 +18,7 @@ NAME = re.compile(r"`((?:unit|integration|e2e|faults|soak|fuzz|examples|models|l
 
 
 def tests_of(build):
-    """{name: labels}; those of the preset fuzz are in no other."""
+    """{name: labels}; those of the presets fuzz and asan are in no other."""
     listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"],
                             capture_output=True, text=True, check=True).stdout
     tests = {}
@@ -27,6 +28,7 @@ def tests_of(build):
     for fuzzer in (ROOT / "tests/fuzz").glob("*.c"):
         tests.setdefault(f"fuzz.{fuzzer.stem}", [])
     tests.setdefault("fuzz.planted", ["mutations"])
+    tests.setdefault("integration.hostile_million", [])
     return tests
 
 
@@ -36,6 +38,12 @@ def rows_of(text, columns):
             for line in re.findall(r"^\|.*\|$", text, re.M)]
     return [row for row in rows if len(row) == columns and not re.match(r"[-|]+$|guarantee|promise$",
                                                                         row[0])]
+
+
+def switches():
+    """What tests/models/run plants."""
+    text = (ROOT / "tests/models/run").read_text(encoding="utf-8")
+    return set(re.findall(r"^    mutation ([A-Z_0-9]+)", text, re.M))
 
 
 def matches(pattern, tests):
@@ -49,6 +57,9 @@ def problems(verification, readme, tests):
         yield f"verification.md has {len(rows)} rows of three cells"
     for guarantee, shown, mutation in rows:
         names = NAME.findall(shown + mutation)
+        # A test without its folder's name would be compared with nothing.
+        for word in re.findall(r"`([a-z0-9]+_[a-z0-9_*]+)`", shown):
+            yield f'"{guarantee}" names {word}, without its folder'
         for name in names:
             if not matches(name, tests):
                 yield f'"{guarantee}" names {name}, which is no test'
@@ -59,6 +70,9 @@ def problems(verification, readme, tests):
             planting.append("their own")
         if not mutation or not planting:
             yield f'"{guarantee}" has no planted mistake'
+    told = {word for row in rows for word in re.findall(r"`([A-Z_0-9]+)`", row[2])}
+    for word in sorted(told - {"SHMCONF_PRIVATE"} ^ switches()):
+        yield f"{word} is not both a switch of the models and in a row"
     named = {name for row in rows for cell in row[1:] for name in NAME.findall(cell)}
     covered = {test for name in named for test in matches(name, tests)}
     promises = readme[readme.index("| promise | shown by |"):].split("\n\n")[0]
@@ -75,9 +89,13 @@ def main():
     found = list(problems(verification, readme, tests))
     for problem in found:
         print(f"FAILED: {problem}")
-    # It sees a row without a mistake, one that names nothing, and a promise without a row.
+    # It sees a row without a mistake, one that names nothing or half of a name, a switch that is
+    # not told or that is none, and a promise without a row.
     planted = (verification.replace("| one instruction added |", "| |"),
                verification.replace("`integration.instructions`", "`integration.instruction`"),
+               verification.replace("`integration.crash_1000`", "`crash_1000`"),
+               verification.replace("(`NO_WAKE_AT_START`)", ""),
+               verification.replace("`NO_SWEEP`", "`NO_BROOM`"),
                re.sub(r".*`e2e\.local_saving`.*\n", "", verification))
     for number, spoilt in enumerate(planted):
         if spoilt == verification or len(list(problems(spoilt, readme, tests))) == len(found):
