@@ -15,7 +15,7 @@
 
 struct recovered_one {
     struct shmconf_record record;
-    struct shmconf_name name; /* last: memory ends with its text */
+    struct shmconf_name name; /* last: memory ends with its text, so it must not be assigned */
 };
 
 /* Zeroed memory is an empty one. */
