@@ -64,11 +64,11 @@ def go(_options, directory):
     if not compiler:
         return None
     binary = directory / "extension-go"
+    cache = {} if os.environ.get("HOME") else {"GOCACHE": str(directory / "go-cache")}
     built = subprocess.run(
         [compiler, "build", "-trimpath", "-ldflags=-s -w", "-o", binary, PEERS / "extension.go"],
         capture_output=True, text=True, cwd=directory,
-        env=environment(GOCACHE=str(directory / "go-cache"), GOFLAGS="", GO111MODULE="off",
-                        CGO_ENABLED="0", GOTOOLCHAIN="local"))
+        env=environment(GOFLAGS="", GO111MODULE="off", CGO_ENABLED="0", GOTOOLCHAIN="local", **cache))
     if built.returncode:
         raise Failure(f"go build: {built.stderr}")
     return Program("go", "the least in Go", [binary], binary.stat().st_size,
