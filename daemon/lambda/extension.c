@@ -35,10 +35,11 @@ struct extension {
     struct source_waiter waiter; /* for the polls between an event and the next question */
     struct loop_timer limit;     /* of that wait, or of a pause before a question is repeated */
     uint64_t started_ns;
-    uint64_t asked_ns; /* CLOCK_BOOTTIME of the last question; 0: none yet */
+    uint64_t asked_ns; /* CLOCK_BOOTTIME, when it first asked for the next event; 0: not yet */
     bool is_registered;
     bool is_stopping;
-    unsigned unanswered; /* questions in a row */
+    bool is_asking_again; /* and has said so */
+    unsigned unanswered;  /* questions in a row */
     struct error error;  /* of the registration */
 };
 
@@ -145,6 +146,26 @@ static void shut_down(struct extension *extension, const struct extensions_event
     extension->options.shut_down(extension->options.context, clock_monotonic_ns() + left_ns / 2);
 }
 
+static void ask_later(struct extension *extension)
+{
+    loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
+                     on_ask_again);
+}
+
+/*
+ * The connection of a question is lost. Each pause is short, since the event that Lambda sends to
+ * the lost one is an invocation that ends only with our next question.
+ */
+static void ask_again(struct extension *extension, int rc, const struct error *error)
+{
+    if (!extension->is_asking_again)
+        log_error("%s; asking again", error->message);
+    extension->is_asking_again = true;
+    if (rc != -EBUSY)
+        extension->unanswered++;
+    ask_later(extension);
+}
+
 static void on_event(void *owner, int rc, const struct extensions_event *event,
                      const struct error *error)
 {
@@ -156,12 +177,10 @@ static void on_event(void *owner, int rc, const struct extensions_event *event,
         return;
     }
     if (rc) {
-        if (extension->unanswered++ == 0)
-            log_error("%s; asking again", error->message);
-        loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
-                         on_ask_again);
+        ask_again(extension, rc, error);
         return;
     }
+    extension->is_asking_again = false;
     extension->unanswered = 0;
     if (event->kind == EXTENSIONS_SHUTDOWN)
         shut_down(extension, event);
@@ -177,10 +196,10 @@ static void ask(struct extension *extension)
     if (extension->asked_ns == 0)
         log_info("ready for the first invocation %.1f ms after the start",
                  (double)(clock_monotonic_ns() - extension->started_ns) / (double)NS_PER_MS);
-    extension->asked_ns = clock_ns(CLOCK_BOOTTIME);
+    if (!extension->is_asking_again)
+        extension->asked_ns = clock_ns(CLOCK_BOOTTIME);
     if (extensions_api_next(extension->api, on_event, extension) != 0)
-        loop_timer_start(extension->loop, &extension->limit, clock_monotonic_ns() + retry_ns,
-                         on_ask_again);
+        ask_later(extension);
 }
 
 static void on_registered(void *owner, int rc, const struct extensions_event *event,
@@ -246,9 +265,11 @@ int extension_resume(struct extension **out, struct loop *loop,
                      const struct extension_options *options, const char *id, struct error *error)
 {
     int rc = make(out, loop, options, error);
-    if (!rc)
-        extensions_api_set_id((*out)->api, id);
-    return rc;
+    if (rc)
+        return rc;
+    extensions_api_set_id((*out)->api, id);
+    (*out)->asked_ns = clock_ns(CLOCK_BOOTTIME); /* who had this identifier has asked before */
+    return 0;
 }
 
 void extension_start(struct extension *extension, struct source *source)

@@ -79,13 +79,28 @@ static bool take_id(struct extensions_api *api, const struct transfer_answer *an
 }
 
 /* What the service says of itself: errorType and errorMessage of its JSON. */
-static void describe(struct error *error, const char *what, const struct transfer_answer *answer)
+static int describe(struct error *error, int code, const char *what,
+                    const struct transfer_answer *answer)
 {
     char shown[256];
     size_t size = answer->body_size < 200 ? answer->body_size : 200;
     json_escape(shown, sizeof shown, answer->body, size);
-    error_set(error, EACCES, "", "Lambda's Extensions API answered %d to %s: %s", answer->status,
-              what, shown);
+    return error_set(error, code, "", "Lambda's Extensions API answered %d to %s: %s",
+                     answer->status, what, shown);
+}
+
+/*
+ * Lambda keeps one state for each extension, and its question is allowed in "Running" only: one
+ * asked while another waits is refused, even where nobody listens at the other's end any more.
+ */
+static bool is_waiting_already(const struct transfer_answer *answer)
+{
+    cJSON *json = cJSON_ParseWithLength(answer->body, answer->body_size);
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "errorType"));
+    bool result = answer->status == 403 && type &&
+                  strcmp(type, "Extension.InvalidExtensionState") == 0;
+    cJSON_Delete(json);
+    return result;
 }
 
 static void on_done(void *owner, const struct transfer_answer *answer)
@@ -99,8 +114,8 @@ static void on_done(void *owner, const struct transfer_answer *answer)
         rc = error_set(&error, ECONNRESET, "", "Lambda's Extensions API gave no answer to %s: %s",
                        what, answer->problem);
     } else if (answer->status != 200) {
-        describe(&error, what, answer);
-        rc = -EACCES;
+        bool may_be_repeated = !api->is_registering && is_waiting_already(answer);
+        rc = describe(&error, may_be_repeated ? EBUSY : EACCES, what, answer);
     } else if (api->is_registering && !take_id(api, answer)) {
         rc = error_set(&error, EACCES, "",
                        "Lambda's Extensions API gave no usable Lambda-Extension-Identifier");

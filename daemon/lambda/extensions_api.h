@@ -27,8 +27,9 @@ struct extensions_event {
 
 /*
  * How a call ended. `rc` 0; -ECONNRESET: there was no answer, and the call may be made again;
- * -EACCES: it was refused, as it will be each time. `event` is NULL for a registration and unless
- * rc is 0; `error` counts unless rc is 0.
+ * -EBUSY: Lambda still waits to answer an earlier event/next, whose connection is lost, and takes
+ * another when it has an event to waste on that; -EACCES: it was refused, as it will be each time.
+ * `event` is NULL for a registration and unless rc is 0; `error` counts unless rc is 0.
  */
 typedef void extensions_done(void *owner, int rc, const struct extensions_event *event,
                              const struct error *error);

@@ -20,6 +20,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import daemon_sockets
 from daemon import BIN, TIMEOUT_S, clean_environment, wait_until
 from fake_daemon import ISOLATION
 
@@ -132,9 +133,10 @@ class Function:
             "SHMCONF_LOOP": "epoll",  # Lambda does not allow io_uring
             # Of the function's own, which the extension must not take for its own.
             "HTTP_PORT": "8080", "LOG_LEVEL": "warn", **environment}
+        self.api_address = f"127.0.0.1:{api_port}"
         self.options = ["--log-level", "warn",
                         "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}",
-                        "--runtime-api-address", f"127.0.0.1:{api_port}", *options]
+                        "--runtime-api-address", self.api_address, *options]
         self.process = None
 
     def __enter__(self):
@@ -203,6 +205,11 @@ class Function:
             except OSError:
                 pass
         return None
+
+    def cut_waiting(self):
+        """The connection on which the extension waits for an event is lost."""
+        port = int(self.api_address.rpartition(":")[2])
+        assert daemon_sockets.shut_down(self.extension_pid(), port) == 1
 
     def count_log(self, pattern):
         return len(re.findall(pattern, self.log()))

@@ -106,6 +106,20 @@ def test_a_crashed_extension_starts_again_and_takes_its_region_over(tmp_path, fa
             assert function.invoke()["generation"] > before["generation"]
 
 
+def test_a_lost_connection_costs_an_extension_nothing(tmp_path, fake):
+    """That of a question which waits. What it asks again is refused until there was an event."""
+    with function_of(tmp_path, fake, "python") as function:
+        before = function.invoke()
+        extension = function.extension_pid()
+        function.cut_waiting()
+        wait_until(lambda: function.count_log("403 to event/next.*asking again") == 1)
+        for _ in range(3):
+            assert handler_of(function.invoke()) == handler_of(before)
+        deploy(function, fake, ONE)
+        assert function.invoke()["configuration"] == [ALICE]
+        assert function.extension_pid() == extension
+
+
 def test_without_the_service_the_function_runs_on_what_there_is(tmp_path, fake, language):
     with function_of(tmp_path, fake, language) as function:
         assert function.invoke()["configuration"] == [ALICE, BOB]

@@ -6,7 +6,6 @@ with one of the ways in which it can fail: tests/faults/calls.c lists them, faul
 of them on the region's writer and reader.
 """
 import collections
-import itertools
 import os
 import re
 import socket
@@ -16,42 +15,13 @@ import time
 import pytest
 
 from daemon import BIN, TIMEOUT_S, Daemon, Reader, url, wait_until
+from faults import Faults
 
 NAME = "Shop:Prod:Limits"
 FILE = f"{NAME}.txt"
 FIRST = int(os.environ.get("SHMCONF_TEST_FIRST_CALL", "1"))  # to repeat one that was found
 # What a way of failing is counted from, so that both backends together see more of them.
 OFFSET = {None: 0, "epoll": 0, "io_uring": 1}
-
-
-class Faults:
-    """What fail_call is told, and what it tells."""
-
-    def __init__(self, path):
-        self.control, self.report = path / "control", path / "report"
-        self.serials = itertools.count(1)
-        self.serial = 0
-        self.wrapper = [BIN / "fail_call", self.control, self.report]
-
-    def set(self, call, way=0, when="now"):
-        self.serial = next(self.serials)
-        text = f"{self.serial} {call} {way} {when}\n"
-        temporary = self.control.with_suffix(".new")
-        temporary.write_text(text)
-        temporary.rename(self.control)
-
-    def end(self):
-        """Nothing is counted any more, and nothing fails."""
-        self.set(0, 0, "never")
-
-    def lines(self, kind):
-        """What follows `kind` in the lines of the current serial."""
-        text = self.report.read_text() if self.report.exists() else ""
-        return re.findall(rf"^{self.serial} {kind} ?(.*)$", text, re.M)
-
-    def failed(self):
-        """The call that failed and how, once it has."""
-        return (self.lines("failed") or [None])[0]
 
 
 class FaultyDaemon(Daemon):

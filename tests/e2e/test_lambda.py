@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of an extension: registered first, polled at invocations, ended in time."""
+import socket
 import sys
 import time
 from pathlib import Path
@@ -181,6 +182,18 @@ def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
         daemon.send(15)
         assert daemon.wait_end() == 0
         aws.fake.clear_faults()
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_a_shutdown(aws):
+    """Lambda kills who has not ended by the deadline."""
+    aws.fake.put(NAME, "x" * (4 << 20))
+    with extension(aws) as (api, daemon), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((daemon.host, daemon.port))
+        client.sendall(f"GET {url(NAME)} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 4)
+        assert client.recv(1)
+        api.shut_down(left_s=5)
+        assert daemon.wait_end(5) == 0
 
 
 def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):

@@ -2,6 +2,7 @@
 """Whatever is wrong, the function runs: one line of log, and events go on being asked for."""
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
 from daemon import BIN, Reader, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
+from faults import Faults  # noqa: E402
 from lambda_daemon import extension  # noqa: E402
 
 ONE = '{"limit": 1}'
@@ -79,6 +81,48 @@ def test_a_question_that_gets_no_answer_is_asked_again(aws):
         assert gone == []
         expect_line(daemon, "gave no answer to event/next", "asking again")
         invoke(api)
+
+
+def expect_asked_again(api, daemon, aws):
+    """The event of the lost connection is lost; the next one is not, nor the process."""
+    api.wait(lambda api: api.repetitions >= 3)
+    expect_line(daemon, "403 to event/next", "asking again")
+    asked = len(api.times)
+    api.invoke()
+    api.wait_parked(asked + 1)
+    aws.fake.put(NAME, '"new"')
+    invoke(api)
+    assert daemon.process.poll() is None
+
+
+def test_a_question_whose_connection_is_lost_is_asked_again_when_lambda_takes_it(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, daemon):
+        api.cut()
+        expect_asked_again(api, daemon, aws)
+        daemon.wait_body(NAME, '"new"')
+        api.cut()  # and each time it is told
+        api.wait(lambda api: api.repetitions >= 6)
+        assert daemon.count_log("asking again") == 2
+        api.invoke()
+        api.wait_parked()
+
+
+def test_a_fatal_error_leaves_a_process_that_lambda_can_go_on_with(aws, tmp_path):
+    """A question was waiting when it happened: its connection ends with the loop."""
+    aws.fake.put(NAME, ONE)
+    aws.backend = "epoll"
+    faults = Faults(tmp_path)
+    with extension(aws, wrapper=faults.wrapper) as (api, daemon):
+        faults.set(0)
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: "write" in faults.lines("call"))  # of the log
+        faults.set(faults.lines("call").index("read") + 1)
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: daemon.count_log("FATAL signals: cannot be waited for") == 1)
+        assert faults.failed().startswith("read")
+        expect_asked_again(api, daemon, aws)
+    assert daemon.count_log("ready for the first invocation") == 1
 
 
 def test_an_api_that_has_gone_for_good_ends_it(aws):

@@ -43,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             return self.call(function, match, body)
         except Refused as why:
-            return self.answer(403, {"errorType": "Refused", "errorMessage": str(why)})
+            return self.answer(403, {"errorType": why.type, "errorMessage": str(why)})
         except Gone:
             self.close_connection = True
         return None

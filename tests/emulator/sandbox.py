@@ -22,6 +22,12 @@ Invocation = collections.namedtuple("Invocation", "id payload deadline_ms")
 
 class Refused(Exception):
     """The client broke a rule of the API."""
+    type = "Refused"
+
+
+class Waiting(Refused):
+    """It asks while it waits for an event already, perhaps on a connection that is lost."""
+    type = "Extension.InvalidExtensionState"
 
 
 class Gone(Exception):
@@ -108,6 +114,9 @@ class Sandbox:
             return self.next_of(self.runtime)
 
     def next_of(self, agent):
+        if agent.is_parked:
+            self.say(f"WAITING {agent.name} asks again")
+            raise Waiting(f"State transition from Ready to Ready failed for {agent.name}")
         agent.is_parked = True
         self.changed.notify_all()
         self.changed.wait_for(lambda: agent.queue or not self.has(agent))

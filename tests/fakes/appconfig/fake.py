@@ -56,6 +56,7 @@ class Fake(Rules):
     poll_interval_s     announced, and then enforced, instead of what was promised or 60
     connections_max     more from one client at a time are a breach
     idle_s              idle connections are closed after so long; None: never
+    silent_s            on connections that were idle for longer nothing is answered; None: it is
     skew_s              the service's clock against the machine's
     date_skew_s         its Date header against its own clock
     token_length        of the tokens that it gives, in characters
@@ -64,7 +65,7 @@ class Fake(Rules):
 
     CONTROL = ("put", "remove", "fault", "clear_faults", "advance", "set", "calls", "down", "up",
                "take_breaches", "drop_connections", "expire_tokens")
-    SETTABLE = ("poll_interval_s", "connections_max", "idle_s", "skew_s", "date_skew_s",
+    SETTABLE = ("poll_interval_s", "connections_max", "idle_s", "silent_s", "skew_s", "date_skew_s",
                 "token_length", "rate_max", "region")
 
     def __init__(self, port=0, tls=None, poll_interval_s=None, connections_max=3, idle_s=None,
@@ -73,6 +74,7 @@ class Fake(Rules):
         self.poll_interval_s = poll_interval_s
         self.connections_max = connections_max
         self.idle_s = idle_s
+        self.silent_s = None
         self.skew_s = 0
         self.date_skew_s = 0
         self.token_length = 876

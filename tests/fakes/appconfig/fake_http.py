@@ -109,6 +109,7 @@ class Connection:
         """The next request; EOFError where the client, or the idle limit, ends the connection."""
         self.answered = False
         self.sock.settimeout(self.server.service.idle_s)
+        idle_since = time.monotonic()
         while b"\r\n\r\n" not in self.buffer:
             if len(self.buffer) > HEAD_MAX:
                 raise Malformed("the head is too long")
@@ -120,6 +121,9 @@ class Connection:
                 self.server.service.note("idle_closes")
                 raise EOFError from None
         self.sock.settimeout(60)
+        silent_s = self.server.service.silent_s
+        if silent_s is not None and time.monotonic() - idle_since > silent_s:
+            self.pause(None)
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
         headers = []
@@ -288,7 +292,7 @@ class Server:
                     return
         except Malformed as error:
             self.service.breach("http", str(error))
-        except (EOFError, *GONE):
+        except (EOFError, Cut, *GONE):
             pass
         finally:
             connection.close()

@@ -61,6 +61,8 @@ class ExtensionsApi:
         self.times = []             # monotonic, of each event/next
         self.registrations = []     # what was registered for
         self.is_parked = False      # it waits for an event
+        self.parked = None          # the connection on which it asked
+        self.repetitions = 0        # of a question whose connection was lost
         self.breaches = []
         self.resets = 0
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -126,8 +128,9 @@ class ExtensionsApi:
 
     def next(self, connection):
         if self.is_parked:
-            self.breaches.append("event/next while another waits")
+            return self.refuse_another()
         self.is_parked = True
+        self.parked = connection
         self.times.append(time.monotonic())
         self.changed.notify_all()
         mine = self.resets
@@ -135,14 +138,21 @@ class ExtensionsApi:
             if mine != self.resets:
                 return None  # who asked was killed
             self.changed.wait(0.2)
-            if mine == self.resets and not self.events and is_gone(connection):
-                self.is_parked = False
-                return None
         self.is_parked = False
         if self.events is None:
             return None
         body, kind = self.events.pop(0)
         return 200, body, (("Content-Type", kind),)
+
+    def refuse_another(self):
+        """Lambda does not look whether the one who asked is still there: the next event is lost."""
+        if is_gone(self.parked):
+            self.repetitions += 1
+            self.changed.notify_all()
+        else:
+            self.breaches.append("event/next while another waits")
+        return 403, (b'{"errorType":"Extension.InvalidExtensionState","errorMessage":"State '
+                     b'transition from Ready to Ready failed"}')
 
     # ---- What a test says ----
 
@@ -163,6 +173,12 @@ class ExtensionsApi:
         """As Lambda gives it: not even its type is JSON's."""
         self.give({"eventType": "SHUTDOWN", "shutdownReason": reason,
                    "deadlineMs": int((time.time() + left_s) * 1000)}, "text/plain")
+
+    def cut(self):
+        """The connection on which it waits for an event is lost."""
+        with self.changed:
+            assert self.is_parked
+            self.parked.shutdown(socket.SHUT_RDWR)
 
     def reset(self):
         """The extension has been killed: Lambda starts everything anew, and it registers again."""
