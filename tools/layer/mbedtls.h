@@ -62,3 +62,4 @@
 /* With musl it would read /dev/random, which may wait or be missing: see entropy.c instead. */
 #define MBEDTLS_NO_PLATFORM_ENTROPY
 #define MBEDTLS_ENTROPY_HARDWARE_ALT
+#define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
