@@ -105,18 +105,19 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
     if (prepare_aws(settings, parts->loop, &endpoint, &parts->credentials, &roots, error) != 0)
         return EXIT_STATUS_SETTINGS;
     set_source(parts, endpoint.base);
-    struct aws_source_options options = {.endpoint = &endpoint,
-                                         .credentials = parts->credentials,
-                                         .poll_interval_ns = settings->poll_interval_ns,
-                                         .request_timeout_ns = settings->request_timeout_ns,
-                                         .connections_max = settings->max_connections,
-                                         .idle_max_s =
-                                             settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
-                                         .roots = &roots,
-                                         .keeps_fresh = settings->lambda != NULL,
-                                         .is_snapshot = settings->lambda && extension_is_snapshot(),
-                                         .prefetch_list = prefetch_list,
-                                         .recovered = goes_on ? &parts->recovered : NULL};
+    struct aws_source_options options = {
+        .endpoint = &endpoint,
+        .credentials = parts->credentials,
+        .poll_interval_ns = settings->poll_interval_ns,
+        .request_timeout_ns = settings->request_timeout_ns,
+        .connections_max = settings->max_connections,
+        .idle_max_s = settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
+        .roots = &roots,
+        .keeps_fresh = settings->lambda != NULL,
+        .is_snapshot = settings->lambda && extension_is_snapshot(),
+        .is_waited_for = settings->lambda && settings->invoke_poll == SETTINGS_INVOKE_WAIT,
+        .prefetch_list = prefetch_list,
+        .recovered = goes_on ? &parts->recovered : NULL};
     int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);
     recovered_free(&parts->recovered);
     return rc ? EXIT_STATUS_FAILURE : EXIT_STATUS_OK;

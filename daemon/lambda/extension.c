@@ -40,7 +40,7 @@ struct extension {
     bool is_stopping;
     bool is_asking_again; /* and has said so */
     unsigned unanswered;  /* questions in a row */
-    struct error error;  /* of the registration */
+    struct error error;   /* of the registration */
 };
 
 static void ask(struct extension *extension);

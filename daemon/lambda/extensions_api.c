@@ -97,8 +97,8 @@ static bool is_waiting_already(const struct transfer_answer *answer)
 {
     cJSON *json = cJSON_ParseWithLength(answer->body, answer->body_size);
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "errorType"));
-    bool result = answer->status == 403 && type &&
-                  strcmp(type, "Extension.InvalidExtensionState") == 0;
+    bool result =
+        answer->status == 403 && type && strcmp(type, "Extension.InvalidExtensionState") == 0;
     cJSON_Delete(json);
     return result;
 }

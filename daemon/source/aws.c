@@ -378,6 +378,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
     source->is_snapshot = options->is_snapshot;
+    source->is_waited_for = options->is_waited_for;
     source->request_timeout_ns = options->request_timeout_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);
     int rc = transfers_open(&source->transfers, loop, &transfers, error);

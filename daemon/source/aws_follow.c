@@ -107,6 +107,14 @@ bool follow_is_first(const struct follow *follow)
     return !follow->is_kept && !configuration_version(follow->configuration);
 }
 
+/* Without a version the next one is worth the time. */
+static void plan_again(struct follow *follow)
+{
+    uint64_t now = clock_monotonic_ns();
+    bool is_costly = follow->source->is_waited_for && configuration_version(follow->configuration);
+    schedule_fail(&follow->schedule, now, is_costly ? now - follow->started_ns : 0);
+}
+
 /* `result` NULL: no call could be made. */
 static void fail(struct follow *follow, const struct error *reason,
                  const struct appconfig_result *result)
@@ -119,7 +127,7 @@ static void fail(struct follow *follow, const struct error *reason,
     follow->is_transient = !result || (result->outcome != APPCONFIG_NOT_FOUND &&
                                        result->outcome != APPCONFIG_BAD_REQUEST &&
                                        result->outcome != APPCONFIG_DENIED);
-    schedule_fail(&follow->schedule, clock_monotonic_ns());
+    plan_again(follow);
     plan(follow);
     if (follow_is_first(follow))
         configuration_fail_unlisted(follow->configuration, &error, &answer);
@@ -151,7 +159,7 @@ static void deliver(struct follow *follow, const struct appconfig_result *result
     /* The service will not send it again in this session. */
     follow_drop_token(follow);
     follow->is_transient = true;
-    schedule_fail(&follow->schedule, clock_monotonic_ns());
+    plan_again(follow);
 }
 
 static void answered(struct follow *follow, const struct appconfig_result *result)

@@ -50,6 +50,7 @@ struct aws_source {
     struct follow *first;
     struct source_waiter *settled; /* who waits until no check runs */
     bool is_snapshot;              /* of which this process has not yet been restored */
+    bool is_waited_for;            /* see struct aws_source_options */
     bool is_stopping;
 };
 

@@ -6,6 +6,7 @@
 static const uint64_t backoff_min = NS_PER_S;
 static const uint64_t backoff_max = 60 * NS_PER_S;
 static const uint64_t late_max = NS_PER_S;
+static const uint64_t pause_per_taken = 9;
 
 /* splitmix64 */
 static uint64_t next_random(struct schedule *schedule)
@@ -43,13 +44,22 @@ void schedule_succeed(struct schedule *schedule, uint64_t now_ns, unsigned servi
     schedule->due_ns = now_ns + schedule->interval_ns;
 }
 
-void schedule_fail(struct schedule *schedule, uint64_t now_ns)
+/* What is frozen amid a check may have taken years. */
+static uint64_t pause_after(const struct schedule *schedule, uint64_t taken_ns)
+{
+    uint64_t longest = schedule->interval_ns;
+    return taken_ns < longest / pause_per_taken ? taken_ns * pause_per_taken : longest;
+}
+
+void schedule_fail(struct schedule *schedule, uint64_t now_ns, uint64_t taken_ns)
 {
     uint64_t delay = backoff_min;
     for (unsigned i = 0; i < schedule->failures && delay < backoff_max; i++)
         delay *= 2;
     if (delay > backoff_max)
         delay = backoff_max;
+    if (taken_ns)
+        delay = later(delay, pause_after(schedule, taken_ns));
     delay = delay / 5 * 4 + next_random(schedule) % (delay / 5 * 2 + 1);
     schedule->failures++;
     schedule->due_ns = later(now_ns + delay, schedule->allowed_ns);

@@ -26,7 +26,13 @@ void schedule_init(struct schedule *schedule, uint64_t now_ns, uint64_t late_ns,
 
 /* A good check; `service_s` is what the service asks for, 0: nothing. */
 void schedule_succeed(struct schedule *schedule, uint64_t now_ns, unsigned service_s);
-void schedule_fail(struct schedule *schedule, uint64_t now_ns);
+
+/*
+ * Where somebody waits for checks, `taken_ns` is how long this one took: the pause is nine times as
+ * long then, up to the interval, so that a service that is down costs a tenth of the time. 0:
+ * nobody does.
+ */
+void schedule_fail(struct schedule *schedule, uint64_t now_ns, uint64_t taken_ns);
 
 /* The service said that it was too early: half the interval more, 1 s at least. */
 void schedule_postpone(struct schedule *schedule, uint64_t now_ns);

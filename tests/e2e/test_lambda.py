@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of an extension: registered first, polled at invocations, ended in time."""
+import signal
 import socket
 import sys
 import time
@@ -143,6 +144,24 @@ def test_an_event_that_nobody_understands_is_taken_for_an_invocation(aws, event)
     with extension(aws) as (api, _):
         api.give(event, kind="application/octet-stream")
         api.wait_parked(2)
+
+
+@pytest.mark.parametrize("mode, longest_ns", [("wait", 5.5e9), ("background", 1.3e9)])
+def test_while_the_service_is_down_invocations_wait_for_a_tenth_of_the_time(aws, mode, longest_ns):
+    """That is, the pause after a check that timed out is nine times as long, more or less; where no
+    invocation waits for it, the usual first one."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="500ms", SHMCONF_INVOKE_POLL=mode,
+                   SHMCONF_POLL_INTERVAL="60") as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        aws.fake.fault(stall="request", times=None)
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: reader("status")["failures"] == 1)
+        status = reader("status")
+        pause_ns = status["next_ns"] - status["tried_ns"]
+        assert 0.65 * longest_ns < pause_ns <= longest_ns
+        aws.fake.clear_faults()
 
 
 def test_in_the_background_no_invocation_waits(aws):

@@ -5,9 +5,9 @@
  *     same_random COMMAND [ARGUMENT]...
  *
  * What differs all the same between two things that the command makes came out of its own memory:
- * copies of that memory would make the same. By seccomp's notifications, so that static programs are
- * reached as well; the command has this process's id. Exit status 2: wrong usage, 77: notifications
- * are not available here.
+ * copies of that memory would make the same. By seccomp's notifications, so that static programs
+ * are reached as well; the command has this process's id. Exit status 2: wrong usage, 77:
+ * notifications are not available here.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -26,7 +26,7 @@ static void nothing_comes_before_the_service_allows_it(void)
     schedule_succeed(&schedule, start, 30);
     schedule_hurry(&schedule, start + NS_PER_S);
     CHECK_INT(start + 30 * NS_PER_S, schedule.due_ns);
-    schedule_fail(&schedule, start + NS_PER_S);
+    schedule_fail(&schedule, start + NS_PER_S, 0);
     CHECK_INT(start + 30 * NS_PER_S, schedule.due_ns);
     schedule_hurry(&schedule, start + 40 * NS_PER_S);
     CHECK_INT(start + 30 * NS_PER_S, schedule.due_ns);
@@ -47,9 +47,9 @@ static void failures_back_off_from_a_second_to_a_minute(void)
     schedule_init(&other, start, 0, 45 * NS_PER_S, 8);
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
         uint64_t base = seconds[i] * NS_PER_S;
-        schedule_fail(&schedule, start);
-        schedule_fail(&same, start);
-        schedule_fail(&other, start);
+        schedule_fail(&schedule, start, 0);
+        schedule_fail(&same, start, 0);
+        schedule_fail(&other, start, 0);
         CHECK(schedule.due_ns >= start + base / 5 * 4);
         CHECK(schedule.due_ns <= start + base / 5 * 6);
         CHECK_INT(schedule.due_ns, same.due_ns);
@@ -57,11 +57,25 @@ static void failures_back_off_from_a_second_to_a_minute(void)
     }
     CHECK(different > 0);
     for (int i = 0; i < 1000; i++)
-        schedule_fail(&schedule, start);
+        schedule_fail(&schedule, start, 0);
     CHECK(schedule.due_ns <= start + 72 * NS_PER_S);
     schedule_succeed(&schedule, start, 0);
-    schedule_fail(&schedule, start);
+    schedule_fail(&schedule, start, 0);
     CHECK(schedule.due_ns <= start + 1200 * NS_PER_MS);
+}
+
+static void slow_failures_that_are_waited_for_cost_a_tenth(void)
+{
+    struct schedule schedule;
+    schedule_init(&schedule, start, 0, 45 * NS_PER_S, 7);
+    schedule_fail(&schedule, start, NS_PER_MS);
+    CHECK(schedule.due_ns <= start + 1200 * NS_PER_MS);
+    schedule_fail(&schedule, start, 3 * NS_PER_S);
+    CHECK(schedule.due_ns >= start + 27 * NS_PER_S / 5 * 4);
+    CHECK(schedule.due_ns <= start + 27 * NS_PER_S / 5 * 6);
+    schedule_fail(&schedule, start, UINT64_MAX);
+    CHECK(schedule.due_ns >= start + 45 * NS_PER_S / 5 * 4);
+    CHECK(schedule.due_ns <= start + 45 * NS_PER_S / 5 * 6);
 }
 
 static void slept_time_makes_a_check_due(void)
@@ -92,7 +106,7 @@ static void what_counts_after_a_failure_is_the_next_try(void)
     struct schedule schedule;
     schedule_init(&schedule, start, 3600 * NS_PER_S, 45 * NS_PER_S, 1);
     CHECK(schedule_is_overdue(&schedule, start));
-    schedule_fail(&schedule, start);
+    schedule_fail(&schedule, start, 0);
     CHECK(!schedule_is_overdue(&schedule, start));
     CHECK(!schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S));
     CHECK(schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S + 1));
@@ -125,6 +139,7 @@ int main(void)
     good_checks_follow_the_longer_interval();
     nothing_comes_before_the_service_allows_it();
     failures_back_off_from_a_second_to_a_minute();
+    slow_failures_that_are_waited_for_cost_a_tenth();
     slept_time_makes_a_check_due();
     what_a_predecessor_left_may_be_overdue();
     what_counts_after_a_failure_is_the_next_try();

@@ -2,8 +2,8 @@
 /*
  * Where Mbed TLS gets its randomness: from the kernel, by system call, so that it needs no /dev.
  *
- * PSA, which makes the keys of TLS 1.3, takes every byte from there and has no generator of its own:
- * that one's state would be in each copy of a snapshot, and they would make the same keys.
+ * PSA, which makes the keys of TLS 1.3, takes every byte from there and has no generator of its
+ * own: that one's state would be in each copy of a snapshot, and they would make the same keys.
  */
 #include <errno.h>
 #include <psa/crypto.h>
