@@ -312,9 +312,12 @@ int json_check(const char *text, size_t size, struct json_position *where)
     memcpy(copy, text, size);
     copy[size] = '\0';
     const char *end = copy;
+    errno = 0;
     cJSON *document = cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
     int result = 0;
-    if (!document) {
+    if (!document && errno == ENOMEM) { /* which is all that cJSON leaves of it */
+        result = -ENOMEM;
+    } else if (!document) {
         size_t hint = (size_t)(end - copy);
         result = refused_at(text, hint < size ? hint : size, "cJSON refuses it", where);
     }

@@ -122,18 +122,25 @@ static void take_over(struct region_entry *entry)
         entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
 }
 
+/* What was kept in memory meanwhile is newer than what a predecessor left: it is not given up. */
+static void take_over_again(struct region_entry *entry)
+{
+    struct region_version *kept = entry->version;
+    entry->version = NULL;
+    take_over(entry);
+    if (!kept)
+        return;
+    region_version_drop(entry->version);
+    entry->version = kept;
+    entry->is_ahead = true;
+}
+
 /* Before a publication. Without descriptors, memory and space that would fail as well. */
 static int take_over_at_last(struct region_entry *entry)
 {
     if (!entry->untaken)
         return 0;
-    struct region_version *kept = entry->version;
-    entry->version = NULL;
-    take_over(entry);
-    if (entry->version)
-        region_version_drop(kept);
-    else
-        entry->version = kept;
+    take_over_again(entry);
     bool is_shortage = entry->untaken == -EMFILE || entry->untaken == -ENFILE ||
                        entry->untaken == -ENOMEM || entry->untaken == -ENOSPC ||
                        entry->untaken == -EDQUOT;
@@ -224,7 +231,8 @@ static bool head_is_in_place(const struct region_entry *entry)
     snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
     return entry->head.map &&
            is_ours(entry->region, path, SHMCONF_HEAD_SIZE, REGION_HEAD, &status) &&
-           status.st_ino == entry->head.inode && head_is_intact(&entry->head, &entry->name);
+           status.st_ino == entry->head.inode &&
+           head_is_intact(&entry->head, &entry->name, &entry->record);
 }
 
 static bool version_is_in_place(const struct region_entry *entry)
@@ -275,6 +283,7 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
     }
     region_version_drop(entry->version);
     entry->version = version;
+    entry->is_ahead = false;
     entry->untaken = 0;
     return 0;
 }
@@ -293,7 +302,7 @@ static int publish_new(struct region_entry *entry, const struct region_content *
     int rc = take_over_at_last(entry);
     if (rc)
         return publish_failed(entry, rc, "take over what is", error);
-    if (entry->head.map && is_equal(entry->version, content)) {
+    if (entry->head.map && !entry->is_ahead && is_equal(entry->version, content)) {
         struct shmconf_record same = *status;
         same.fetched_ns = entry->record.fetched_ns;
         return region_entry_status(entry, &same, error);
@@ -355,34 +364,23 @@ static int republish(struct region_entry *entry, const struct region_version *ol
     if (directory < 0)
         return directory;
     struct shmconf_record status = entry->record;
+    status.fetched_ns = old->fetched_ns;
     return publish(entry, directory, head_is_in_place(entry), &content, &status);
-}
-
-/* Also when there is a version already, which was kept in memory: nothing is newer than that. */
-static void take_over_later(struct region_entry *entry)
-{
-    struct region_version *kept = entry->version;
-    entry->version = NULL;
-    take_over(entry);
-    if (kept && entry->version)
-        republish(entry, kept);
-    if (entry->version)
-        region_version_drop(kept);
-    else
-        entry->version = kept;
 }
 
 int region_entry_check(struct region_entry *entry, struct error *error)
 {
-    if (is_open_question(entry->untaken))
-        take_over_later(entry);
+    int rc = is_open_question(entry->untaken) ? take_over_at_last(entry) : 0;
     /* Without a root region_check_root has said why, and goes on trying. */
     if (!entry->version || entry->region->root < 0)
         return 0;
-    if (!(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
+    if (rc)
+        return publish_failed(entry, rc, "take over what is", error);
+    if (!entry->is_ahead && !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
         version_is_in_place(entry))
         return 0;
-    const char *what = entry->head.map ? "publish again what was removed" : "publish a version";
-    int rc = republish(entry, entry->version);
+    const char *what = entry->head.map && !entry->is_ahead ? "publish again what was removed"
+                                                           : "publish a version";
+    rc = republish(entry, entry->version);
     return rc ? publish_failed(entry, rc, what, error) : 1;
 }

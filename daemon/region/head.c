@@ -61,6 +61,7 @@ int head_store(struct head *head, const struct shmconf_record *record)
 struct look {
     const struct head *head;
     const struct shmconf_name *name;
+    const struct shmconf_record *record;
     bool is_intact;
 };
 
@@ -68,16 +69,22 @@ static void look_at_head(void *context)
 {
     struct look *look = context;
     const struct shmconf_head *map = look->head->map;
+    const struct shmconf_record *record = &map->cells[look->head->seq & 1].record;
+    /* Of the record what names the version: a status that could not be stored is no damage. */
     look->is_intact = memcmp(map->magic, SHMCONF_HEAD_MAGIC, sizeof map->magic) == 0 &&
                       map->endian == SHMCONF_ENDIAN_TAG && map->major == SHMCONF_FORMAT_MAJOR &&
                       map->size == SHMCONF_HEAD_SIZE && map->instance == look->head->instance &&
                       map->seq == look->head->seq && map->name_size == look->name->size &&
-                      memcmp(map->name, look->name->text, look->name->size) == 0;
+                      memcmp(map->name, look->name->text, look->name->size) == 0 &&
+                      record->generation == look->record->generation &&
+                      record->state == look->record->state &&
+                      record->payload_size == look->record->payload_size;
 }
 
-bool head_is_intact(const struct head *head, const struct shmconf_name *name)
+bool head_is_intact(const struct head *head, const struct shmconf_name *name,
+                    const struct shmconf_record *record)
 {
-    struct look look = {head, name, false};
+    struct look look = {head, name, record, false};
     return fault_guard(look_at_head, &look) == 0 && look.is_intact;
 }
 
@@ -156,18 +163,44 @@ static int head_name(const struct shmconf_head *page, struct shmconf_name *name)
     return at == end && shmconf_name_set(name, parts[0], parts[1], parts[2]) == 0 ? 0 : -EBADMSG;
 }
 
+/* Counted from 1, no daemon comes this far, and one more is no overflow for whoever goes on. */
+static const uint64_t generation_max = UINT64_MAX >> 1;
+
+static bool record_is_possible(const struct shmconf_record *record)
+{
+    bool is_live = (record->state & 0xff) == SHMCONF_LIVE;
+    return record->generation <= generation_max && (record->generation > 0 || !is_live);
+}
+
 static int head_check(const struct shmconf_head *page, const struct shmconf_name *name,
                       struct shmconf_name *found)
 {
     if (memcmp(page->magic, SHMCONF_HEAD_MAGIC, sizeof page->magic) != 0 ||
         page->endian != SHMCONF_ENDIAN_TAG || page->major != SHMCONF_FORMAT_MAJOR ||
-        page->size != SHMCONF_HEAD_SIZE || page->instance == 0 || page->seq == 0)
+        page->size != SHMCONF_HEAD_SIZE || page->instance == 0 || page->seq == 0 ||
+        !record_is_possible(&page->cells[page->seq & 1].record))
         return -EBADMSG;
     if (head_name(page, found) != 0)
         return -EBADMSG;
     if (name && (found->size != name->size || memcmp(found->text, name->text, name->size) != 0))
         return -EBADMSG;
     return 0;
+}
+
+struct taken {
+    struct head *head;
+    struct shmconf_record *record;
+};
+
+/* The predecessor is gone: nobody else stores. Its stores came before its lock went, and so before
+   ours was taken; the fence is the one that a store ends with. */
+static void take_head(void *context)
+{
+    struct taken *taken = context;
+    struct head *head = taken->head;
+    head->seq = __atomic_load_n(&head->map->seq, __ATOMIC_ACQUIRE);
+    *taken->record = head->map->cells[head->seq & 1].record;
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 int head_open(struct head *head, const struct region *region, int directory,
@@ -196,10 +229,9 @@ int head_open(struct head *head, const struct region *region, int directory,
     if (map == MAP_FAILED)
         return -errno;
     *head = (struct head){map, 0, page.instance, status.st_ino};
-    /* The predecessor is gone: nobody else stores. Its stores came before its lock went, and so
-       before ours was taken; the fence is the one that a store ends with. */
-    head->seq = __atomic_load_n(&head->map->seq, __ATOMIC_ACQUIRE);
-    *record = head->map->cells[head->seq & 1].record;
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    return 0;
+    struct taken taken = {head, record};
+    if (fault_guard(take_head, &taken) == 0)
+        return 0;
+    head_close(head);
+    return -EBADMSG;
 }

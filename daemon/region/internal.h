@@ -36,6 +36,7 @@ struct region_entry {
     struct head head;
     struct shmconf_record record;   /* our copy; the one in the head is never read back */
     struct region_version *version; /* NULL: none, or not whole */
+    bool is_ahead;                  /* `version` is newer than what the head says */
     int untaken;                    /* -errno of the take-over; 0: done, or no longer needed */
 };
 
@@ -112,7 +113,8 @@ int head_create(struct head *head, struct region *region, int directory,
  */
 int head_store(struct head *head, const struct shmconf_record *record);
 /* Whether what we know of it still stands in it: somebody may have written over it. */
-bool head_is_intact(const struct head *head, const struct shmconf_name *name);
+bool head_is_intact(const struct head *head, const struct shmconf_name *name,
+                    const struct shmconf_record *record);
 void head_wake(const struct head *head);
 void head_close(struct head *head);
 

@@ -71,10 +71,19 @@ static void bad(struct source_file *file, const struct error *error)
     configuration_fail(file->configuration, error, NULL);
 }
 
+/* The next look takes it for changed. */
+static void look_again(struct source_file *file)
+{
+    file->current.size = -1; /* no file's */
+}
+
 static void deliver(struct source_file *file, const char *text, size_t size, uint64_t started_ns)
 {
     struct error error;
-    if (check(file, text, size, &error) != 0) {
+    int rc = check(file, text, size, &error);
+    if (rc) {
+        if (rc != -EINVAL)
+            look_again(file); /* it says nothing about the file */
         bad(file, &error);
         return;
     }
@@ -85,7 +94,7 @@ static void deliver(struct source_file *file, const char *text, size_t size, uin
                                      .kind = file->parsed.is_json ? SHMCONF_JSON : SHMCONF_OPAQUE};
     file->is_bad = false;
     if (configuration_deliver(file->configuration, &content, started_ns) < 0)
-        file->current.size = -1; /* no file's: the next look tries again */
+        look_again(file);
 }
 
 /* Reads `size` bytes of the open file and publishes them, unless it changes meanwhile. */

@@ -3,9 +3,12 @@
 import errno
 import http.client
 import os
+import re
+import resource
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +173,27 @@ def test_without_inotify_the_look_each_second_finds_changes(tmp_path, backend, d
         daemon.wait_body("A:B:New", "[2]")
         daemon.wait_log("A:B:Gone.json: is gone")
         assert daemon.count_log("WARN .*inotify.*No space left on device") == 1
+
+
+def memory_of(daemon):
+    """Its address space, in bytes."""
+    text = Path(f"/proc/{daemon.pid}/status").read_text()
+    return int(re.search(r"VmSize:\s*(\d+)", text).group(1)) << 10
+
+
+def test_memory_that_runs_out_for_a_moment_costs_a_moment(tmp_path, backend):
+    """Whatever it runs out for: the file is read again when there is some."""
+    with Daemon(tmp_path, backend) as daemon:
+        daemon.put("A:B:C.json", "0")
+        daemon.wait_body("A:B:C", "0")
+        for megabytes in range(1, 16, 2):
+            before = daemon.count_log(" ERROR ")
+            text = f'"{megabytes}{"x" * (3 << 20)}"'
+            limit = memory_of(daemon) + (megabytes << 20)
+            resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+            daemon.put("A:B:C.json", text)
+            wait_until(lambda: daemon.count_log(" ERROR ") > before or
+                       daemon.get(url("A:B:C")).text == text)
+            resource.prlimit(daemon.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            daemon.wait_body("A:B:C", text)
+        assert daemon.count_log("cannot check the JSON: Cannot allocate memory") >= 1, daemon.log()

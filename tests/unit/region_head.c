@@ -72,6 +72,32 @@ static void a_head_whose_name_was_written_over_is_replaced(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* A generation that no daemon reaches, or none in a head that has a version: not gone on from. */
+static void a_head_with_an_impossible_generation_is_not_taken_over(struct fixture *f)
+{
+    static const uint64_t impossible[] = {UINT64_MAX, UINT64_MAX - 1, 0};
+    for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        fixture_publish(entry, "one", "", "");
+        struct shmconf_head head = head_read(f, "A/B/C/head");
+        head.cells[head.seq & 1].record.generation = impossible[i];
+        head_write(f, "A/B/C/head", &head);
+        CHECK_INT(1, region_entry_check(entry, NULL)); /* while the daemon lives */
+        expect_newcomer("A:B:C", "one");
+        head = head_read(f, "A/B/C/head");
+        head.cells[head.seq & 1].record.generation = impossible[i];
+        head_write(f, "A/B/C/head", &head);
+        region_entry_close(entry);
+        fixture_restart(f);
+
+        entry = fixture_entry(f, "A:B:C");
+        CHECK(region_entry_version(entry) == NULL);
+        fixture_publish(entry, "two", "", "");
+        expect_newcomer("A:B:C", "two");
+        region_entry_close(entry);
+    }
+}
+
 /* As after a restored backup that was unpacked in the wrong place. */
 static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
 {
@@ -125,6 +151,7 @@ static void a_publication_whose_head_cannot_be_named_leaves_nothing(struct fixtu
 int main(void)
 {
     fixture_run(a_head_whose_name_was_written_over_is_replaced);
+    fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
     fixture_run(a_head_of_another_name_is_not_taken_over);
     fixture_run(a_publication_whose_head_cannot_be_named_leaves_nothing);
     return 0;

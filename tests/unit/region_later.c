@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A region whose directory cannot be had at first, as in Lambda while a predecessor still ends. */
+#include <errno.h>
+#include <shmconf.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "check.h"
+#include "region_fixture.h"
+
+static const struct shmconf_record fetched = {.fetched_ns = 2000, .checked_ns = 2000};
+
+/* The root with what a predecessor published in it is out of the way, and something else in it. */
+static void hide_root(struct fixture *f, char away[320])
+{
+    snprintf(away, 320, "%s-away", f->root);
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "old", "", "");
+    region_entry_close(entry);
+    region_close(f->region);
+    CHECK_INT(0, rename(f->root, away));
+    int fd = open(f->root, O_CREAT | O_WRONLY, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+    struct region_options options = {
+        .path = f->root, .path_is_given = true, .may_come_later = true};
+    CHECK_INT(-ENOTDIR, region_open(&f->region, &options, NULL)); /* and there is one */
+}
+
+static void show_root(struct fixture *f, const char *away)
+{
+    CHECK_INT(0, unlink(f->root));
+    CHECK_INT(0, rename(away, f->root));
+    CHECK(region_check_root(f->region, NULL) >= 0);
+}
+
+static int publish(struct region_entry *entry, const char *payload)
+{
+    struct error error = {0};
+    struct region_content content = {payload, strlen(payload), "", "", SHMCONF_OPAQUE};
+    return region_entry_publish(entry, &content, &fetched, &error);
+}
+
+/* As on a full disk: files of more than `bytes` cannot be written. */
+static void allow_bytes(rlim_t bytes)
+{
+    struct rlimit limit = {bytes, RLIM_INFINITY};
+    CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+static void expect(struct shmconf_reader *reader, const char *text, uint64_t generation)
+{
+    const struct shmconf_version *version = shmconf_enter(reader);
+    CHECK_STRING(text, shmconf_text(version).data);
+    CHECK_INT(generation, version->generation);
+    shmconf_leave(reader);
+}
+
+static void what_was_fetched_meanwhile_follows_what_was_there(struct fixture *f)
+{
+    char away[320];
+    struct shmconf_reader reader;
+    hide_root(f, away);
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    CHECK_INT(REGION_KEPT, publish(entry, "new"));
+    CHECK_INT(0, region_entry_check(entry, NULL));
+    show_root(f, away);
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+    expect(&reader, "old", 1);
+    CHECK_INT(1, region_entry_check(entry, NULL));
+    expect(&reader, "new", 2);
+    CHECK_INT(2000, region_entry_record(entry)->fetched_ns);
+    CHECK_INT(0, region_entry_check(entry, NULL));
+    CHECK_INT(0, shmconf_close(&reader));
+    region_entry_close(entry);
+}
+
+/* The service sends it once only. */
+static void it_is_not_lost_when_it_cannot_be_published_at_once(struct fixture *f)
+{
+    char away[320];
+    struct shmconf_reader reader;
+    struct error error = {0};
+    hide_root(f, away);
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    CHECK_INT(REGION_KEPT, publish(entry, "new"));
+    show_root(f, away);
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+    allow_bytes(64);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(-EFBIG, region_entry_check(entry, &error));
+        CHECK(strstr(error.message, "cannot publish a version"));
+        CHECK_STRING("new", region_entry_version(entry)->payload);
+        expect(&reader, "old", 1);
+    }
+    allow_bytes(RLIM_INFINITY);
+    CHECK_INT(1, region_entry_check(entry, NULL));
+    expect(&reader, "new", 2);
+    CHECK_INT(0, shmconf_close(&reader));
+    region_entry_close(entry);
+}
+
+/* Also where the source brings it once more, or the next one, before anybody has looked. */
+static void a_publication_comes_first(struct fixture *f)
+{
+    static const char *const next[] = {"new", "newer"};
+    for (int i = 0; i < 2; i++) {
+        char away[320];
+        struct shmconf_reader reader;
+        hide_root(f, away);
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        CHECK_INT(REGION_KEPT, publish(entry, "new"));
+        show_root(f, away);
+        allow_bytes(64);
+        CHECK(publish(entry, next[i]) < 0);
+        CHECK_STRING("new", region_entry_version(entry)->payload);
+        allow_bytes(RLIM_INFINITY);
+        CHECK_INT(1, publish(entry, next[i]));
+        CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+        expect(&reader, next[i], region_entry_record(entry)->generation);
+        CHECK_INT(0, publish(entry, next[i]));
+        CHECK_INT(0, shmconf_close(&reader));
+        region_entry_close(entry);
+    }
+}
+
+int main(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    fixture_run(what_was_fetched_meanwhile_follows_what_was_there);
+    fixture_run(it_is_not_lost_when_it_cannot_be_published_at_once);
+    fixture_run(a_publication_comes_first);
+    return 0;
+}
