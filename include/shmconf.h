@@ -39,7 +39,7 @@
  *   replaced or restarted. It does not notice that somebody removed the whole region while no
  *   daemon ran; wait, fresh and status do, and take it up again.
  * - A mapping of a file that somebody truncates gives SIGBUS. Only the region's owner and root can:
- *   see SHMCONF_PRIVATE and SECURITY.md.
+ *   see SECURITY.md, and SHMCONF_PRIVATE, which needs no mapping but that of the head.
  * - Outside Linux every call answers -ENOTSUP.
  *
  * Environment: SHMCONF_DIR (the region, default /tmp/shmconf), SHMCONF_OWNER (a further uid to

@@ -13,7 +13,8 @@ struct shmconf_place;
 enum {
     /*
      * Read each version into private memory instead of mapping it: immune to somebody who truncates
-     * the file (which would be SIGBUS), faster to switch below some 64 KB, dearer above.
+     * the version's file (which would be SIGBUS; the head's always is, since it has to be mapped),
+     * faster to switch below some 64 KB, dearer above.
      */
     SHMCONF_PRIVATE = 1u << 0,
     /*

@@ -300,9 +300,9 @@ class Reader:
     It finds a daemon to ask only where `env` names its SHMCONF_HTTP_PORT.
     """
 
-    def __init__(self, root, name, env=None, uid=None, gid=None, groups=(), flags=()):
+    def __init__(self, root, name, env=None, uid=None, gid=None, groups=(), flags=(), wrapper=()):
         variables = {"SHMCONF_DIR": root, "SHMCONF_HTTP_PORT": "1", **(env or {})}
-        command = [program("region_reader", uid is not None), *flags, name]
+        command = [*wrapper, program("region_reader", uid is not None), *flags, name]
         self.process = subprocess.Popen(
             command, env=clean_environment(**variables),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,

@@ -210,6 +210,20 @@ def test_unusual_place(tmp_path, what, script):
             assert daemon.count_log("ERROR") == 0, what
 
 
+def test_reader_that_cannot_tell_the_boot_checks_every_text(tmp_path):
+    """Without /proc a region may be from before a reboot, which nobody had written out."""
+    with Daemon(tmp_path) as daemon:
+        daemon.put(FILE, "the text")
+        daemon.wait_body(NAME, "the text")
+    version = daemon.root / "Shop/Prod/Limits/v00000001"
+    version.chmod(0o600)
+    version.write_bytes(version.read_bytes().replace(b"the text", b"The text"))
+    with Reader(daemon.root, NAME) as reader:
+        assert reader("enter")["text"] == "The text"
+    with Reader(daemon.root, NAME, wrapper=in_private("mount -t tmpfs none /proc")) as reader:
+        assert reader("enter")["rc"] == -errno.EBADMSG
+
+
 def test_no_descriptors_left(tmp_path):
     """Of a running daemon; what it cannot read or publish now it does when there are some again."""
     with Daemon(tmp_path) as daemon, Reader(daemon.root, NAME) as reader:

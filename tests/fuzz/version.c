@@ -27,11 +27,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     header.total = size;
     header.instance = 1;
     header.generation = 1;
+    /* By its last byte: of an earlier boot or not, and spoilt behind the header or not. */
+    unsigned flags = data[size - 1] & 1 ? SHMCONF_VERIFY : 0;
+    uint32_t body_crc = shmconf_crc32(0, file + sizeof header, size - sizeof header);
+    if (data[size - 1] & 2)
+        header.body_crc = body_crc;
     header.header_crc =
         shmconf_crc32(0, &header, offsetof(struct shmconf_version_header, header_crc));
     memcpy(file, &header, sizeof header);
     memset(&version, 0, sizeof version);
-    if (shmconf_version_parse(&version, file, size, 1, 1, 0) == 0) {
+    if (shmconf_version_parse(&version, file, size, 1, 1, flags) == 0) {
+        require(!flags || header.body_crc == body_crc);
         check_slice(version.text, file, size);
         check_slice(version.content_type, file, size);
         check_slice(version.label, file, size);

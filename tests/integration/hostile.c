@@ -50,6 +50,7 @@ static bool read_all(unsigned flags)
     bool is_there = version != NULL;
     shmconf_leave(&reader);
     shmconf_status(&reader, &health);
+    reader.looked_ns = 0; /* as 100 ms later: what could not be opened is tried again */
     shmconf_wait(&reader, 0);
     shmconf_fresh(&reader, 0, 0);
     CHECK_INT(0, shmconf_close(&reader));
@@ -69,12 +70,20 @@ static void read_on(struct shmconf_reader *reader, const struct shmconf_version 
     CHECK(sum(held->text) == sum_held);
 }
 
+/* The head of a daemon before the last reboot: readers of it check the texts as well. */
+static struct hostile_image of_earlier_boot(struct hostile_image head)
+{
+    head.bytes[offsetof(struct shmconf_head, boot_id)] ^= 0xff;
+    return head;
+}
+
 static void readers_survive(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
-    static const unsigned kinds[] = {0, SHMCONF_PRIVATE, SHMCONF_VERIFY};
+    static const unsigned kinds[] = {0, SHMCONF_PRIVATE, 0, SHMCONF_PRIVATE};
     struct shmconf_reader reader;
     struct hostile_image good[2];
+    struct hostile_image earlier;
     int fds[2];
     unsigned long whole = 0;
     uint64_t random = seed;
@@ -89,21 +98,28 @@ static void readers_survive(struct fixture *f)
         fds[i] = open(path, O_RDWR | O_CLOEXEC);
         CHECK(fds[i] >= 0);
     }
+    earlier = of_earlier_boot(good[0]);
     CHECK_INT(0, shmconf_open(&reader, "A:B:C", SHMCONF_PRIVATE));
     const struct shmconf_version *held = shmconf_hold(shmconf_enter(&reader));
     shmconf_leave(&reader);
     unsigned long sum_held = sum(held->text);
     for (unsigned long i = 0; i < images; i++) {
-        struct hostile_image image = good[i % 2];
+        size_t kind = i / 2 % (sizeof kinds / sizeof *kinds);
+        const struct hostile_image *head = kind < 2 ? &good[0] : &earlier;
+        struct hostile_image image = i % 2 ? good[1] : *head;
         hostile_spoil(&image, &random);
+        hostile_put(fds[0], head);
         hostile_put(fds[i % 2], &image);
-        whole += read_all(kinds[i / 2 % (sizeof kinds / sizeof *kinds)]);
+        bool is_there = read_all(kinds[kind]);
+        CHECK(!is_there || i % 2 == 0 || head != &earlier || hostile_is_sealed(&image));
+        whole += is_there;
         /* A mapping of a file that is cut under it is SIGBUS, which the header says. A head that
            stays mapped is only spoilt at its size. */
         if (i % 2 || image.size == good[0].size)
             read_on(&reader, held, sum_held);
         hostile_put(fds[i % 2], &good[i % 2]);
     }
+    hostile_put(fds[0], &good[0]);
     CHECK(read_all(0));
     CHECK(read_all(SHMCONF_PRIVATE));
     printf("hostile: seed %llu: %lu images, %lu read as whole\n", (unsigned long long)seed, images,

@@ -3,6 +3,7 @@
 #ifndef TESTS_HOSTILE_H
 #define TESTS_HOSTILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ uint64_t hostile_random(uint64_t *state);
  * afterwards, so that what is checked behind those is reached as well.
  */
 void hostile_spoil(struct hostile_image *image, uint64_t *random);
+
+/* Whether the checksum in a version's header is that of what stands behind it. */
+bool hostile_is_sealed(const struct hostile_image *image);
 
 /* The bytes of a file. */
 void hostile_take(const char *path, struct hostile_image *image);

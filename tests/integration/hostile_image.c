@@ -49,8 +49,11 @@ static size_t place(const struct hostile_image *image, uint64_t *random, bool he
 
 static void spoil_bytes(struct hostile_image *image, uint64_t *random, bool head)
 {
-    for (uint64_t left = 1 + below(random, 8); left > 0 && image->size; left--)
-        image->bytes[place(image, random, head)] = (unsigned char)hostile_random(random);
+    bool anywhere = !head && below(random, 2);
+    for (uint64_t left = 1 + below(random, 8); left > 0 && image->size; left--) {
+        size_t at = anywhere ? (size_t)below(random, image->size) : place(image, random, head);
+        image->bytes[at] = (unsigned char)hostile_random(random);
+    }
 }
 
 /* A word at its place gets a value at which arithmetic likes to go wrong. */
@@ -80,6 +83,16 @@ static void spoil_size(struct hostile_image *image, uint64_t *random)
     if (size > image->size)
         memset(image->bytes + image->size, (int)below(random, 256), size - image->size);
     image->size = size;
+}
+
+bool hostile_is_sealed(const struct hostile_image *image)
+{
+    struct shmconf_version_header header;
+    if (image->size < sizeof header)
+        return false;
+    memcpy(&header, image->bytes, sizeof header);
+    return header.body_crc ==
+           shmconf_crc32(0, image->bytes + sizeof header, image->size - sizeof header);
 }
 
 static void seal(struct hostile_image *image)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stands in a version file's place, damaged bodies, and what SHMCONF_PRIVATE protects from. */
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "reader_second.h"
 
 enum { STRANGER = 12345 };
@@ -118,6 +121,29 @@ static void bodies_are_checked_after_a_reboot_only(struct fixture *f)
     newcomer_expects("One", 0);
 }
 
+/* What fails is not tried at each enter: who has a version waits for the daemon's next store, who
+   has none for 100 ms. */
+static void a_failure_costs_the_next_enters_nothing(struct fixture *f)
+{
+    struct second second;
+    second_start(&second, f, 0);
+    take_away(f, SECOND);
+    reader_expect(&second.old, "one", -ESTALE);
+    reader_expect(&second.newcomer, NULL, -ESTALE);
+    put_back(f, SECOND);
+    reader_expect(&second.old, "one", -ESTALE);
+    CHECK_INT(*second.old.seq, second.old.seen);
+    uint64_t now;
+    do {
+        now = shmconf_ticks_ns();
+        second.newcomer.looked_ns = now;
+        shmconf_enter(&second.newcomer);
+        shmconf_leave(&second.newcomer);
+    } while (!second.newcomer.version && shmconf_ticks_ns() - now >= SHMCONF_LOOK_NS);
+    CHECK(!second.newcomer.version);
+    second_recovers_and_ends(&second);
+}
+
 static void a_private_version_survives_truncation(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
@@ -136,11 +162,40 @@ static void a_private_version_survives_truncation(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* What the header says of it: the sequence is always read from a mapping. */
+static void a_truncated_head_is_a_bus_error_for_every_reader(struct fixture *f)
+{
+    static const unsigned kinds[] = {0, SHMCONF_PRIVATE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        struct shmconf_reader reader;
+        int status;
+        fixture_publish(entry, i ? "two" : "one", "", "");
+        reader_open(&reader, kinds[i]);
+        pid_t child = fork();
+        if (child == 0) {
+            shmconf_enter(&reader);
+            shmconf_leave(&reader);
+            signal(SIGBUS, SIG_DFL); /* a sanitizer has its own */
+            file_truncate(f, READER_HEAD, 0);
+            shmconf_enter(&reader);
+            _exit(0);
+        }
+        CHECK_INT(child, waitpid(child, &status, 0));
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+        reader_close(&reader);
+        CHECK_INT(1, region_entry_check(entry, NULL)); /* a new one */
+        region_entry_close(entry);
+    }
+}
+
 int main(void)
 {
     fixture_run(something_else_in_place_of_the_version_is_refused);
     fixture_run(a_removed_version_comes_back_as_the_next_generation);
     fixture_run(bodies_are_checked_after_a_reboot_only);
+    fixture_run(a_failure_costs_the_next_enters_nothing);
     fixture_run(a_private_version_survives_truncation);
+    fixture_run(a_truncated_head_is_a_bus_error_for_every_reader);
     return 0;
 }

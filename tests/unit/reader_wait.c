@@ -96,23 +96,30 @@ static void wait_begins_before_the_root_exists(struct fixture *f)
 static void a_publication_wakes(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
-    struct shmconf_reader reader;
-    struct sleeper sleeper;
+    struct shmconf_reader reader, other;
+    struct sleeper sleeper, beside;
     fixture_publish(entry, "0", "", "");
     reader_open(&reader, 0);
+    reader_open(&other, 0);
     reader_expect(&reader, "0", 0);
+    reader_expect(&other, "0", 0);
     for (int i = 1; i < 6; i++) {
         char text[2] = {(char)('0' + i), '\0'};
         sleeper_start(&sleeper, &reader, wait_forever);
+        sleeper_start(&beside, &other, wait_forever);
         uint64_t now = clock_monotonic_ns();
         fixture_publish(entry, text, "", "");
         CHECK_INT(0, sleeper_join(&sleeper));
+        CHECK_INT(0, sleeper_join(&beside));
         check_was_woken(&sleeper, now);
+        check_was_woken(&beside, now);
+        reader_expect(&other, text, 0);
         CHECK_INT(0, shmconf_wait(&reader, 0)); /* as long as enter has not returned it */
         reader_expect(&reader, text, 0);
         CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 0));
     }
     reader_close(&reader);
+    reader_close(&other);
     region_entry_close(entry);
 }
 

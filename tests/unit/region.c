@@ -2,7 +2,10 @@
 /* The daemon's writer and the public reader, together on one region. */
 #include <fcntl.h>
 #include <shmconf.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -194,6 +197,31 @@ static void a_truncated_head_is_replaced(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* Only the region's own accesses are caught, and only while they last. */
+static void a_bus_error_of_somebody_else_ends_the_process(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_record status = {.checked_ns = 1};
+    char path[600];
+    int ended;
+    fixture_publish(entry, "one", "", "");
+    snprintf(path, sizeof path, "%s/A/B/C/head", f->root);
+    int fd = open(path, O_RDWR);
+    CHECK(fd >= 0);
+    volatile char *other = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    CHECK(other != MAP_FAILED && truncate(path, 0) == 0);
+    CHECK_INT(-EFAULT, region_entry_status(entry, &status, NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        *other = 1;
+        _exit(0);
+    }
+    CHECK_INT(child, waitpid(child, &ended, 0));
+    CHECK(WIFSIGNALED(ended) && WTERMSIG(ended) == SIGBUS);
+    region_entry_close(entry);
+}
+
 static void a_second_writer_is_refused(struct fixture *f)
 {
     struct region *second;
@@ -377,6 +405,7 @@ int main(void)
     fixture_run(a_removed_region_comes_back_and_strands_nobody);
     fixture_run(other_bytes_under_the_same_generation_are_another_version);
     fixture_run(a_truncated_head_is_replaced);
+    fixture_run(a_bus_error_of_somebody_else_ends_the_process);
     fixture_run(a_second_writer_is_refused);
     fixture_run(orphans_are_swept_at_the_start);
     fixture_run(access_sets_every_mode_whatever_the_umask);
