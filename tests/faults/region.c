@@ -255,6 +255,16 @@ static void try_all(const struct operation *operations, size_t count, const char
     }
 }
 
+static int list(const char *only)
+{
+    fprintf(stderr, "faults_region: there is no operation \"%s\", only:\n", only);
+    for (size_t i = 0; i < writer_operation_count; i++)
+        fprintf(stderr, "  %s\n", writer_operations[i].name);
+    for (size_t i = 0; i < reader_operation_count; i++)
+        fprintf(stderr, "  %s\n", reader_operations[i].name);
+    return 2;
+}
+
 int main(int count, char **arguments)
 {
     /* Less would mean that something is no longer counted. */
@@ -274,7 +284,8 @@ int main(int count, char **arguments)
     printf("%u operations, %u calls, %u faults, %u of them failed the operation; %.1f s\n",
            tally.operations, tally.calls, tally.faults, tally.failed,
            (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
-    CHECK(tally.operations > 0);
+    if (tally.operations == 0)
+        return list(only);
     if (!only)
         CHECK(tally.faults >= FAULTS_MIN);
     stage_remove_tree(scratch);

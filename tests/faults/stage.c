@@ -21,8 +21,10 @@ enum { PATIENCE_MS = 10000 };
 
 int stage_open(struct stage *stage)
 {
-    struct region_options options = {
-        .path = stage->root, .path_is_given = true, .access = REGION_GROUP};
+    struct region_options options = {.path = stage->root,
+                                     .path_is_given = true,
+                                     .access = REGION_GROUP,
+                                     .may_come_later = stage->may_come_later};
     /* A group that is not our own, where that can be had: then it is set on everything. */
     options.has_group = geteuid() == 0;
     options.group = 1;

@@ -19,8 +19,9 @@ enum { STAGE_READERS = 2 };
 
 struct stage {
     char root[300];
-    uint64_t failing; /* the number of the call that is going to fail; CALL_END: none */
-    int way;          /* in which it is going to */
+    uint64_t failing;    /* the number of the call that is going to fail; CALL_END: none */
+    int way;             /* in which it is going to */
+    bool may_come_later; /* of the region */
     struct region *region;
     struct region_entry *entry;
     struct shmconf_reader readers[STAGE_READERS]; /* attached before: mapping, private */

@@ -86,6 +86,25 @@ static void there_were_no_descriptors_for_the_take_over(struct stage *stage)
     CHECK(region_entry_version(stage->entry) == NULL);
 }
 
+/* A version came while something else was in the root's place; a predecessor's is in the root. */
+static void a_version_was_kept_in_memory(struct stage *stage)
+{
+    char away[320];
+    snprintf(away, sizeof away, "%s-away", stage->root);
+    stage_begin(stage, "second");
+    stage_close_writer(stage);
+    CHECK_INT(0, rename(stage->root, away));
+    CHECK_INT(0, symlink(away, stage->root));
+    stage->may_come_later = true;
+    CHECK(stage_open(stage) < 0);
+    stage_open_entry(stage);
+    CHECK_INT(REGION_KEPT, stage_publish(stage, "third"));
+    CHECK_INT(0, unlink(stage->root));
+    CHECK_INT(0, rename(away, stage->root));
+    memset(&stage->error, 0, sizeof stage->error);
+    stage->next = "third";
+}
+
 static void somebody_removed_the_head(struct stage *stage)
 {
     stage_begin(stage, "second");
@@ -206,7 +225,7 @@ static void judge_in_place(struct stage *stage)
  * A publication takes over first. Where that is short of something the publication fails; what
  * other troubles keep from it is published over, and who had the old head needs a look at the path.
  */
-static void judge_at_last(struct stage *stage)
+static void look_at_the_path(struct stage *stage)
 {
     struct shmconf_health health;
     int way = stage->way;
@@ -215,6 +234,11 @@ static void judge_at_last(struct stage *stage)
     if (stage->rc >= 0 && !is_shortage)
         for (int i = 0; i < STAGE_READERS; i++)
             CHECK_INT(0, shmconf_status(&stage->readers[i], &health));
+}
+
+static void judge_at_last(struct stage *stage)
+{
+    look_at_the_path(stage);
     if (stage->rc < 0) /* the next check takes over */
         CHECK_INT(0, region_entry_check(stage->entry, NULL));
     judge_in_place(stage);
@@ -232,6 +256,13 @@ static void judge_check(struct stage *stage)
     CHECK_INT(1, stage->rc);
     stage_newcomer(stage->next);
     judge(stage);
+}
+
+static void judge_kept(struct stage *stage)
+{
+    CHECK_STRING("third", region_entry_version(stage->entry)->payload);
+    look_at_the_path(stage);
+    judge_check(stage);
 }
 
 #define PUBLISHING "openat stat fchmod fallocate write close mmap allocation"
@@ -261,6 +292,8 @@ const struct operation writer_operations[] = {
     {"publication after a take-over that failed",
      "openat stat fchmod pread mmap futex getdents fallocate write linkat unlinkat",
      there_were_no_descriptors_for_the_take_over, publish, judge_at_last, false, false},
+    {"publication of what was kept", "openat stat flock pread mmap futex fallocate write linkat",
+     a_version_was_kept_in_memory, check, judge_kept, false, false},
     {"republication, the head gone", PUBLISHING " linkat renameat futex", somebody_removed_the_head,
      check, judge_check, false, false},
     {"republication, the head gone, without O_TMPFILE", PUBLISHING " renameat futex",

@@ -108,7 +108,8 @@ static void verify_version(struct verification *verification, const struct confi
                                         : version_problem(bytes, size, config, generation);
     if (problem)
         add(verification, config, file, problem,
-            is_current ? republish : "no new reader uses it any more");
+            is_current ? republish
+                       : "no new reader uses it; it goes with the next version, or remove it now");
 }
 
 /* ---- The head ------------------------------------------------------------------------------- */
