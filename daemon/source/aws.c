@@ -23,6 +23,9 @@ enum { FIRST_FETCHES_MAX = 256 };
 /* A timer that is later than this was not only kept waiting. */
 static const uint64_t late_max = 2 * NS_PER_S;
 
+/* Longer than the first call takes where all is well. */
+static const uint64_t alone_ns = 200 * NS_PER_MS;
+
 static struct aws_source *aws_of(struct source *source)
 {
     return (struct aws_source *)source;
@@ -226,7 +229,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     }
     if (kind == THAW_RESTORED)
         source->is_snapshot = false;
-    transfers_drop_idle(source->transfers);
+    transfers_drop_idle(source->transfers, kind == THAW_RESTORED);
     if (kind != THAW_NONE)
         appconfig_data_drop_credentials(source->data);
     /* Each once: what was missed meanwhile is not made up for. */
@@ -360,12 +363,18 @@ static unsigned session_interval(uint64_t poll_interval_ns)
     return seconds > SESSION_INTERVAL_MAX_S ? SESSION_INTERVAL_MAX_S : (unsigned)seconds;
 }
 
+static bool is_tls(const struct endpoint *endpoint)
+{
+    return strncmp(endpoint->base, "https:", 6) == 0;
+}
+
 int aws_source_open(struct source **out, struct loop *loop, struct configurations *configurations,
                     const struct aws_source_options *options, struct error *error)
 {
     static const struct source_kind kind = {want, check, aws_source_settle, stop, close_source};
     struct transfers_options transfers = {.connections_max = options->connections_max,
                                           .timeout_ns = options->request_timeout_ns,
+                                          .alone_ns = is_tls(options->endpoint) ? alone_ns : 0,
                                           .idle_max_s = options->idle_max_s,
                                           .roots = *options->roots,
                                           .body_max = FILE_SIZE_MAX};

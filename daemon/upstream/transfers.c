@@ -4,92 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "upstream/transfers_internal.h"
 
-enum { HEADERS_MAX = 64 * 1024, URGENT_IN_ROW_MAX = 3 };
-
-struct bytes {
-    char *data;
-    size_t size;
-    size_t room;
-};
-
-struct transfer {
-    struct transfers *transfers;
-    struct transfer *next;
-    CURL *easy;
-    struct curl_slist *header_list;
-    struct bytes headers; /* lines, each ended by a NUL */
-    struct bytes body;
-    bool is_too_long;
-    bool is_running;
-    bool is_urgent;
-    uint64_t began_ns;    /* monotonic; 0: it waits for a connection */
-    bool has_other_roots; /* was tried with the built-in ones before */
-    char problem[CURL_ERROR_SIZE];
-    transfer_done *done;
-    void *owner;
-};
+enum { URGENT_IN_ROW_MAX = 3 };
 
 static void start_waiting(struct transfers *transfers);
-
-static int append(struct bytes *bytes, const char *data, size_t size, size_t max)
-{
-    if (size > max || bytes->size > max - size)
-        return -EFBIG;
-    if (bytes->size + size + 1 > bytes->room) {
-        size_t room = (bytes->size + size + 1) * 2;
-        char *larger = realloc(bytes->data, room);
-        if (!larger)
-            return -ENOMEM;
-        bytes->data = larger;
-        bytes->room = room;
-    }
-    memcpy(bytes->data + bytes->size, data, size);
-    bytes->size += size;
-    bytes->data[bytes->size] = '\0';
-    return 0;
-}
-
-static size_t on_body(char *data, size_t one, size_t size, void *context)
-{
-    struct transfer *transfer = context;
-    (void)one;
-    if (append(&transfer->body, data, size, transfer->transfers->options.body_max) == 0)
-        return size;
-    transfer->is_too_long = true;
-    return 0; /* libcurl ends the transfer */
-}
-
-static size_t on_header(char *data, size_t one, size_t size, void *context)
-{
-    struct transfer *transfer = context;
-    size_t text = one * size;
-    if (text >= 5 && memcmp(data, "HTTP/", 5) == 0)
-        transfer->headers.size = 0; /* of a 100 Continue */
-    while (text > 0 && (data[text - 1] == '\n' || data[text - 1] == '\r'))
-        text--;
-    if (append(&transfer->headers, data, text, HEADERS_MAX) == 0 &&
-        append(&transfer->headers, "", 1, HEADERS_MAX) == 0)
-        return one * size;
-    transfer->is_too_long = true;
-    return 0;
-}
-
-const char *transfer_header(const struct transfer *transfer, const char *name)
-{
-    size_t size = strlen(name);
-    const char *line;
-    for (size_t at = 0; at < transfer->headers.size; at += strlen(line) + 1) {
-        line = transfer->headers.data + at;
-        if (strncasecmp(line, name, size) == 0 && line[size] == ':')
-            return line + size + 1 + strspn(line + size + 1, " \t");
-    }
-    return NULL;
-}
 
 static void transfer_free(struct transfer *transfer)
 {
@@ -106,6 +27,14 @@ static void unlink_from(struct transfer **list, const struct transfer *transfer)
     while (*list != transfer)
         list = &(*list)->next;
     *list = transfer->next;
+}
+
+static void leave_running(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+    unlink_from(&transfers->running, transfer);
+    transfers->running_count--;
+    loop_timer_stop(transfers->loop, &transfers->alone);
 }
 
 /* Failures before the request is sent, while nothing of it was. */
@@ -154,8 +83,7 @@ static void finish(struct transfer *transfer, CURLcode code)
         return;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(transfers->multi, transfer->easy);
-    unlink_from(&transfers->running, transfer);
-    transfers->running_count--;
+    leave_running(transfer);
     const char *problem = transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
     struct transfer_answer answer = {.result = result_of(transfer, code),
                                      .problem =
@@ -182,6 +110,15 @@ void transfers_collect(struct transfers *transfers)
     start_waiting(transfers);
 }
 
+/* NULL: each connection begins a session of its own. */
+static CURLSH *make_sessions(void)
+{
+    CURLSH *sessions = curl_share_init();
+    if (sessions)
+        curl_share_setopt(sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return sessions;
+}
+
 int transfers_open(struct transfers **out, struct loop *loop,
                    const struct transfers_options *options, struct error *error)
 {
@@ -193,6 +130,7 @@ int transfers_open(struct transfers **out, struct loop *loop,
     transfers->multi = transfers_make_multi(transfers);
     if (!transfers->multi)
         goto failed;
+    transfers->sessions = make_sessions();
     *out = transfers;
     return 0;
 failed:
@@ -218,9 +156,9 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->header_list);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, transfer_on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, transfer_on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(options->timeout_ns / NS_PER_MS));
@@ -256,6 +194,11 @@ static bool renew(struct transfers *transfers)
         transfers->multi = fresh;
     }
     transfers->is_renewing = false;
+    if (transfers->forgets_sessions) {
+        curl_share_cleanup(transfers->sessions);
+        transfers->sessions = make_sessions();
+        transfers->forgets_sessions = false;
+    }
     return true;
 }
 
@@ -299,20 +242,44 @@ static void leave_queue(struct transfer_queue *queue, const struct transfer *tra
         queue->last = before;
 }
 
+static void on_alone(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    start_waiting((struct transfers *)((char *)timer - offsetof(struct transfers, alone)));
+}
+
+static void begin_alone(struct transfers *transfers)
+{
+    if (!transfers->has_begun && transfers->options.alone_ns)
+        loop_timer_start(transfers->loop, &transfers->alone,
+                         clock_monotonic_ns() + transfers->options.alone_ns, on_alone);
+    transfers->has_begun = true;
+}
+
+/* How many may run at present. */
+static unsigned running_max(const struct transfers *transfers)
+{
+    return transfers->alone.position ? 1 : transfers->options.connections_max;
+}
+
 /* Only a timer's or a socket's turn does the work, so `done` is never called inside here. */
 static void start_waiting(struct transfers *transfers)
 {
     if (transfers->is_renewing && !renew(transfers))
         return;
-    while (transfers->running_count < transfers->options.connections_max) {
+    while (transfers->running_count < running_max(transfers)) {
         struct transfer *transfer = dequeue(transfers);
         if (!transfer)
             return;
+        begin_alone(transfers);
         transfer->next = transfers->running;
         transfers->running = transfer;
         transfers->running_count++;
         transfer->is_running = true;
         transfer->began_ns = clock_monotonic_ns();
+        /* A connection that goes on with a session costs its server no signature, and us no check
+           of certificates. */
+        curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transfers->sessions);
         /* Asks for the timer, which begins the work. */
         curl_multi_add_handle(transfers->multi, transfer->easy);
     }
@@ -344,8 +311,7 @@ void transfer_cancel(struct transfer *transfer)
     struct transfers *transfers = transfer->transfers;
     if (transfer->is_running) {
         curl_multi_remove_handle(transfers->multi, transfer->easy);
-        unlink_from(&transfers->running, transfer);
-        transfers->running_count--;
+        leave_running(transfer);
     } else {
         leave_queue(queue_of(transfers, transfer), transfer);
     }
@@ -357,9 +323,10 @@ uint64_t transfer_began_ns(const struct transfer *transfer)
     return transfer->began_ns;
 }
 
-void transfers_drop_idle(struct transfers *transfers)
+void transfers_drop_idle(struct transfers *transfers, bool forgets_sessions)
 {
     transfers->is_renewing = true;
+    transfers->forgets_sessions |= forgets_sessions;
     start_waiting(transfers);
 }
 
@@ -388,6 +355,7 @@ void transfers_close(struct transfers *transfers)
         return;
     if (transfers->multi)
         transfers_end_multi(transfers);
+    curl_share_cleanup(transfers->sessions);
     free(transfers);
     curl_global_cleanup();
 }

@@ -21,6 +21,9 @@ struct transfer;
 struct transfers_options {
     unsigned connections_max;
     uint64_t timeout_ns; /* for one request, from its start on the wire to the whole answer */
+    uint64_t
+        alone_ns;        /* for so long at most the first request runs alone: the connections of the
+                            others go on with its TLS session, at a third of the cost; 0: it does not */
     unsigned idle_max_s; /* a connection that was idle longer is not used again */
     struct roots roots;  /* the texts are borrowed */
     size_t body_max;     /* a longer answer is an error */
@@ -73,9 +76,10 @@ const char *transfer_header(const struct transfer *transfer, const char *name);
 
 /*
  * Closes the connections that are idle: after a thaw their peers are gone without a word. While
- * transfers run, those that wait are held back until that could be done.
+ * transfers run, those that wait are held back until that could be done. `forgets_sessions`: new
+ * ones have nothing in common with them, in copies of a snapshot.
  */
-void transfers_drop_idle(struct transfers *transfers);
+void transfers_drop_idle(struct transfers *transfers, bool forgets_sessions);
 
 /* Cancels all; `closed` is called when nothing is active on the loop: at once, or in a later turn.
  */

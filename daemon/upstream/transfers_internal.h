@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the three files of the transfers share. */
+/* What the files of the transfers share. */
 #ifndef SHMCONFD_TRANSFERS_INTERNAL_H
 #define SHMCONFD_TRANSFERS_INTERNAL_H
 
@@ -16,6 +16,29 @@ struct watched_socket {
     unsigned wanted; /* POLLIN, POLLOUT; 0: libcurl has removed it */
 };
 
+struct bytes {
+    char *data;
+    size_t size;
+    size_t room;
+};
+
+struct transfer {
+    struct transfers *transfers;
+    struct transfer *next;
+    CURL *easy;
+    struct curl_slist *header_list;
+    struct bytes headers; /* lines, each ended by a NUL */
+    struct bytes body;
+    bool is_too_long;
+    bool is_running;
+    bool is_urgent;
+    uint64_t began_ns;    /* monotonic; 0: it waits for a connection */
+    bool has_other_roots; /* was tried with the built-in ones before */
+    char problem[CURL_ERROR_SIZE];
+    transfer_done *done;
+    void *owner;
+};
+
 /* What waits for a connection; the first one goes first. Zeroed memory is an empty one. */
 struct transfer_queue {
     struct transfer *first;
@@ -26,6 +49,7 @@ struct transfers {
     struct loop *loop;
     struct transfers_options options;
     CURLM *multi;
+    CURLSH *sessions; /* of TLS: they outlive connections, and the multi handle */
     struct loop_timer timer;
     struct watched_socket *sockets;
     struct transfer_queue urgent;
@@ -33,8 +57,11 @@ struct transfers {
     unsigned urgent_in_row; /* that began while something waited in the other queue */
     struct transfer *running;
     unsigned running_count;
+    struct loop_timer alone; /* runs while the first request is alone */
+    bool has_begun;
     bool
         is_renewing; /* nothing starts until the running ones have ended and `multi` is a new one */
+    bool forgets_sessions;   /* at that time */
     bool distrusts_built_in; /* the built-in roots did not do, perhaps the file does */
     void (*closed)(void *context);
     void *context;
@@ -48,6 +75,10 @@ void transfers_end_multi(struct transfers *transfers);
 
 /* How libcurl closes a socket. */
 int transfers_close_socket(void *context, curl_socket_t fd);
+
+/* transfers_answer.c: how libcurl hands over what it receives; `context` is the transfer. */
+size_t transfer_on_body(char *data, size_t one, size_t size, void *context);
+size_t transfer_on_header(char *data, size_t one, size_t size, void *context);
 
 /* transfers_roots.c: the authorities that count at present. */
 void transfers_set_roots(const struct transfers *transfers, CURL *easy);

@@ -155,6 +155,7 @@ void transfers_end_multi(struct transfers *transfers)
     curl_multi_cleanup(transfers->multi);
     transfers->multi = NULL;
     loop_timer_stop(transfers->loop, &transfers->timer);
+    loop_timer_stop(transfers->loop, &transfers->alone);
     /* What libcurl did not mention again: the polls end without it. */
     for (struct watched_socket *socket = transfers->sockets; socket; socket = socket->next)
         if (socket->wanted)

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfi
 from daemon import run, url, wait_until  # noqa: E402
 from fake_daemon import NAME, make_aws, message  # noqa: E402
 from test_aws_tokens import keep_session  # noqa: E402
+from virtual_clock import VirtualClock  # noqa: E402
 
 ONE = '{"limit": 1}'
 HOST = "appconfigdata.eu-west-1.amazonaws.com"
@@ -75,6 +76,74 @@ def test_a_private_authority_is_trusted_when_named(right, certificates):
         right.fake.put(NAME, "x" * (4 << 20))
         daemon.wait_body(NAME, "x" * (4 << 20))
     assert right.fake.calls().starts == 1 and right.fake.notes["handshake_failures"] == 0
+
+
+def test_a_new_connection_goes_on_with_the_session_of_an_old_one(right, certificates):
+    """Which saves both sides most of the handshake's arithmetic."""
+    right.fake.put(NAME, ONE)
+    with right.quick(AWS_CA_BUNDLE=certificates / "ca.pem") as daemon:
+        assert daemon.get(url(NAME)).text == ONE
+        for number in range(3):
+            gets = right.fake.calls().gets
+            right.fake.drop_connections()
+            right.fake.put(NAME, f'"{number}"')
+            right.fake.wait_calls(lambda calls: calls.gets > gets)
+            daemon.wait_body(NAME, f'"{number}"')
+            assert right.fake.notes["resumed_sessions"] == number + 1
+        assert daemon.count_log(" ERROR ") == 0, daemon.log()
+    assert right.fake.notes["handshake_failures"] == 0
+
+
+def test_a_restored_snapshot_begins_a_session_of_its_own(right, certificates, tmp_path):
+    """Copies of it have nothing in common. Another wall clock, and the same monotonic one, is what
+    a restored one sees."""
+    clock = VirtualClock(tmp_path / "clock")
+    clock.write("+0")
+    fake = right.fake
+    fake.put(NAME, ONE)
+    with right.quick(AWS_CA_BUNDLE=certificates / "ca.pem", SHMCONF_PREFETCH_LIST=NAME,
+                     FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment()) as daemon:
+        for turn in (1, 2):
+            fake.skew_s = 600 * turn
+            clock.write(f"+{fake.skew_s}")
+            wait_until(lambda: daemon.count_log("the wall clock jumped") == turn)
+            gets = fake.calls().gets
+            fake.wait_calls(lambda calls: calls.gets > gets)
+            assert fake.notes["resumed_sessions"] == turn - 1
+            gets = fake.calls().gets
+            fake.drop_connections()
+            fake.wait_calls(lambda calls: calls.gets > gets)
+            assert fake.notes["resumed_sessions"] == turn
+
+
+NAMES = [f"Shop:Prod:C{i}" for i in range(6)]
+
+
+def start_with_six(aws, certificates):
+    for name in NAMES:
+        aws.fake.put(name, ONE)
+    return aws.quick(AWS_CA_BUNDLE=certificates / "ca.pem", SHMCONF_PREFETCH_LIST=",".join(NAMES))
+
+
+def test_at_the_start_one_connection_is_made_before_the_others(right, certificates):
+    """Which then go on with its session."""
+    right.fake.fault(delay=0.05, times=None)  # so that there is something for three to do
+    with start_with_six(right, certificates) as daemon:
+        right.fake.wait_calls(lambda calls: calls.gets >= 6)
+        for name in NAMES:
+            assert daemon.get(url(name)).text == ONE
+    assert right.fake.most_connections == 3
+    assert right.fake.notes["resumed_sessions"] == 2
+
+
+def test_at_the_start_a_slow_answer_holds_up_nobody(right, certificates):
+    slow = right.fake.fault(stall="request")
+    with start_with_six(right, certificates) as daemon:
+        right.fake.wait_calls(lambda calls: calls.gets == 5)
+        slow.release()
+        for name in NAMES:
+            assert daemon.get(url(name)).text == ONE
+        assert daemon.count_log(" ERROR ") == 0, daemon.log()
 
 
 def test_a_private_authority_is_refused_when_not_named(right):

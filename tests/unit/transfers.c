@@ -185,11 +185,11 @@ static void idle_connections_are_dropped(void)
     start("/hello", &one);
     run();
     size_t idle = count_descriptors();
-    transfers_drop_idle(transfers);
+    transfers_drop_idle(transfers, false);
     CHECK(count_descriptors() < idle);
     /* With one under way, those that come later wait until it has ended. */
     start("/hold", &one);
-    transfers_drop_idle(transfers);
+    transfers_drop_idle(transfers, false);
     start("/hello", &two);
     run();
     CHECK_INT(TRANSFER_TIMED_OUT, one.result);

@@ -286,6 +286,8 @@ class Server:
                 except GONE:
                     self.service.note("handshake_failures")
                     return
+                if connection.sock.session_reused:
+                    self.service.note("resumed_sessions")
             while not self.stopping:
                 request = connection.read_request()
                 if not self.service.serve(connection, request):
