@@ -2,8 +2,10 @@
 """Over TLS only a server whose certificate a trusted authority has signed is talked to."""
 import base64
 import hashlib
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,8 +106,13 @@ def test_a_restored_snapshot_begins_a_session_of_its_own(right, certificates, tm
     with right.quick(AWS_CA_BUNDLE=certificates / "ca.pem", SHMCONF_PREFETCH_LIST=NAME,
                      FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment()) as daemon:
         for turn in (1, 2):
+            gets = fake.calls().gets
+            fake.wait_calls(lambda calls: calls.gets > gets)
+            time.sleep(0.2)  # nothing is under way, and will not be for the rest of a second
+            daemon.send(signal.SIGSTOP)
             fake.skew_s = 600 * turn
             clock.write(f"+{fake.skew_s}")
+            daemon.send(signal.SIGCONT)
             wait_until(lambda: daemon.count_log("the wall clock jumped") == turn)
             gets = fake.calls().gets
             fake.wait_calls(lambda calls: calls.gets > gets)
