@@ -21,9 +21,8 @@ struct transfer;
 struct transfers_options {
     unsigned connections_max;
     uint64_t timeout_ns; /* for one request, from its start on the wire to the whole answer */
-    uint64_t
-        alone_ns;        /* for so long at most the first request runs alone: the connections of the
-                            others go on with its TLS session, at a third of the cost; 0: it does not */
+    uint64_t alone_ns;   /* the first request runs alone, for so long at most, so that connections
+                            for the others go on with its TLS session; 0: it does not */
     unsigned idle_max_s; /* a connection that was idle longer is not used again */
     struct roots roots;  /* the texts are borrowed */
     size_t body_max;     /* a longer answer is an error */
