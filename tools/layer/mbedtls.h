@@ -58,8 +58,8 @@
 #undef MBEDTLS_TIMING_C
 #undef MBEDTLS_VERSION_FEATURES
 
-/* Without it the first key share is one of P-256, which every server of TLS 1.3 has to know and which
-   this library computes in half the time. */
+/* Without it the first key share is one of P-256, which every server of TLS 1.3 has to know and
+   which this library computes in half the time. */
 #undef MBEDTLS_ECP_DP_CURVE25519_ENABLED
 
 /* With musl it would read /dev/random, which may wait or be missing: see entropy.c instead. */
