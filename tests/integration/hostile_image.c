@@ -79,7 +79,9 @@ static void spoil_field(struct hostile_image *image, uint64_t *random, bool head
 
 static void spoil_size(struct hostile_image *image, uint64_t *random)
 {
-    size_t size = (size_t)below(random, HOSTILE_MAX);
+    const size_t edges[] = {0, 1, SHMCONF_VERSION_HEADER_SIZE - 1, image->size - 1, 4095, 4096};
+    size_t size = below(random, 2) ? (size_t)below(random, HOSTILE_MAX)
+                                   : edges[below(random, sizeof edges / sizeof *edges)];
     if (size > image->size)
         memset(image->bytes + image->size, (int)below(random, 256), size - image->size);
     image->size = size;
