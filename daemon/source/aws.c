@@ -24,7 +24,7 @@ enum { FIRST_FETCHES_MAX = 256 };
 static const uint64_t late_max = 2 * NS_PER_S;
 
 /* Longer than the first call takes where all is well. */
-static const uint64_t alone_ns = 200 * NS_PER_MS;
+static const uint64_t alone_ns = 500 * NS_PER_MS;
 
 static struct aws_source *aws_of(struct source *source)
 {
