@@ -19,10 +19,14 @@
 /* How long requests in progress may take after SIGTERM. */
 static const uint64_t drain_ns = 2 * NS_PER_S;
 
+/* Between two attempts to have the port, in Lambda. */
+static const uint64_t port_pause_ns = NS_PER_S;
+
 struct daemon {
     struct parts parts;
     struct routes routes;
-    struct http_server *server;  /* NULL: in Lambda, where the port was taken */
+    struct http_server *server;  /* NULL: in Lambda, while the port is taken */
+    struct loop_timer port;      /* until it is tried again */
     struct extension *extension; /* NULL: this is not Lambda */
     struct loop_op signals;
     bool is_ending;
@@ -44,6 +48,7 @@ static void begin_end(struct daemon *daemon, uint64_t drain_deadline_ns)
     daemon->routes.fetch.is_ending = true;
     daemon->parts_running = 2U + (daemon->server ? 1U : 0U) + (daemon->extension ? 1U : 0U);
     /* First, so that the answers which the source wakes say that their connection ends. */
+    loop_timer_stop(daemon->parts.loop, &daemon->port);
     if (daemon->server)
         http_server_drain(daemon->server, drain_deadline_ns, part_ended, daemon);
     source_stop(daemon->parts.source, part_ended, daemon);
@@ -117,6 +122,25 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     return rc == -EADDRINUSE || rc == -EACCES ? EXIT_STATUS_PORT : EXIT_STATUS_SETTINGS;
 }
 
+static void try_port_again(struct daemon *daemon);
+
+/* The predecessor of a reset may have held it. */
+static void on_port(struct loop *loop, struct loop_timer *timer)
+{
+    struct daemon *daemon = (struct daemon *)((char *)timer - offsetof(struct daemon, port));
+    (void)loop;
+    if (open_server(daemon, NULL) == EXIT_STATUS_OK)
+        log_info("serving on localhost:%u", http_server_port(daemon->server));
+    else
+        try_port_again(daemon);
+}
+
+static void try_port_again(struct daemon *daemon)
+{
+    loop_timer_start(daemon->parts.loop, &daemon->port, clock_monotonic_ns() + port_pause_ns,
+                     on_port);
+}
+
 /* First of all: the function's own start waits for it. */
 static enum exit_status enter_lambda(struct daemon *daemon, const struct settings *settings,
                                      struct error *error)
@@ -170,7 +194,7 @@ static enum exit_status open_parts(struct daemon *daemon, const struct settings 
     if (status != EXIT_STATUS_OK)
         return status;
     status = open_server(daemon, error);
-    if (!goes_on(daemon, status, error, "there is shared memory only"))
+    if (!goes_on(daemon, status, error, "there is no HTTP until it can be had"))
         return status;
     return open_source(daemon, error);
 }
@@ -197,6 +221,8 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     /* Test harnesses of AWS's agent wait for this line. */
     if (daemon->server)
         log_info("serving on localhost:%u", http_server_port(daemon->server));
+    else
+        try_port_again(daemon);
     if (daemon->extension)
         extension_start(daemon->extension, parts->source);
     return EXIT_STATUS_OK;

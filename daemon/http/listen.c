@@ -53,16 +53,18 @@ static int fail(const struct place *place, unsigned port, int code, struct error
     char subject[96];
     describe(place, port, subject, sizeof subject);
     if (code == EADDRINUSE)
-        return error_set(error, code, subject,
-                         "another process listens on this port; stop it or set HTTP_PORT to a free "
-                         "one");
+        return error_set(
+            error, code, subject,
+            "another process listens on this port; stop it or set SHMCONF_HTTP_PORT to a free "
+            "one");
     if (code == EACCES)
-        return error_set(error, code, subject,
-                         "listening on this port is not permitted; set HTTP_PORT to one above 1023 "
-                         "or grant CAP_NET_BIND_SERVICE");
+        return error_set(
+            error, code, subject,
+            "listening on this port is not permitted; set SHMCONF_HTTP_PORT to one above 1023 "
+            "or grant CAP_NET_BIND_SERVICE");
     if (code == EADDRNOTAVAIL || code == EAFNOSUPPORT)
         return error_system(error, code, subject,
-                            "this machine has no such address; correct HTTP_HOST");
+                            "this machine has no such address; correct SHMCONF_HTTP_HOST");
     return error_system(error, code, subject, "cannot listen");
 }
 
@@ -102,9 +104,10 @@ static int resolve(const char *host, struct places *places, struct error *error)
     struct addrinfo *found = NULL;
     int code = getaddrinfo(host, NULL, &hints, &found);
     if (code != 0)
-        return error_set(error, EADDRNOTAVAIL, host,
-                         "cannot be resolved (%s); set HTTP_HOST to localhost, all or an address",
-                         gai_strerror(code));
+        return error_set(
+            error, EADDRNOTAVAIL, host,
+            "cannot be resolved (%s); set SHMCONF_HTTP_HOST to localhost, all or an address",
+            gai_strerror(code));
     for (const struct addrinfo *info = found; info; info = info->ai_next)
         add_place(places, info->ai_addr, info->ai_addrlen);
     freeaddrinfo(found);

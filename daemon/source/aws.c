@@ -260,7 +260,7 @@ static bool is_too_many(const struct aws_source *source, const struct follow *fo
         return false;
     error_set(error, EBUSY, "",
               "%d configurations are being fetched for the first time: ask again in a second, or "
-              "list in PREFETCH_LIST what is needed",
+              "list in SHMCONF_PREFETCH_LIST what is needed",
               FIRST_FETCHES_MAX);
     return true;
 }

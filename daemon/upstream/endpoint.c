@@ -93,9 +93,10 @@ static int choose_region(struct endpoint *endpoint, const struct endpoint_inputs
         memcpy(endpoint->region, value, strlen(value) + 1);
         return 0;
     }
-    return error_set(error, EINVAL, "AWS_REGION",
-                     "is not set; name the region of AppConfig in it or in SERVICE_REGION, or set "
-                     "LOCAL_DEVELOPMENT_DIRECTORY to take configurations from files");
+    return error_set(
+        error, EINVAL, "AWS_REGION",
+        "is not set; name the region of AppConfig in it or in SHMCONF_SERVICE_REGION, or "
+        "set SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY to take configurations from files");
 }
 
 static int from_partition(struct endpoint *endpoint, const struct endpoint_inputs *inputs,

@@ -73,8 +73,14 @@ SHMCONF_API void shmconf_sha256_block(uint32_t state[8], const unsigned char *bl
         uint32_t s0 = shmconf_rotate_right(v[0], 2) ^ shmconf_rotate_right(v[0], 13) ^
                       shmconf_rotate_right(v[0], 22);
         uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
+        /* Not memmove: some C libraries make it a call, which costs more than the round. */
+        v[7] = v[6];
+        v[6] = v[5];
+        v[5] = v[4];
+        v[4] = v[3] + t1;
+        v[3] = v[2];
+        v[2] = v[1];
+        v[1] = v[0];
         v[0] = t1 + t2;
     }
     for (unsigned i = 0; i < 8; i++)

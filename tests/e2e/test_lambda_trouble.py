@@ -18,7 +18,7 @@ from daemon import BIN, Reader, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
 from faults import Faults  # noqa: E402
-from lambda_daemon import extension  # noqa: E402
+from lambda_daemon import end, extension  # noqa: E402
 
 ONE = '{"limit": 1}'
 
@@ -292,10 +292,40 @@ def test_a_taken_port_leaves_shared_memory(aws):
         with extension(aws, start=False, SHMCONF_HTTP_PORT=str(port)) as (api, daemon):
             start_without_server(daemon)
             api.wait_parked(1)
-            expect_line(daemon, str(port), "shared memory only")
+            expect_line(daemon, str(port), "set SHMCONF_HTTP_PORT", "no HTTP until")
             with Reader(daemon.root, NAME) as reader:
                 assert reader("enter")["text"] == ONE
                 invoke(api)
+            taken.close()
+            daemon.port = port
+            daemon.wait_log(f"INFO serving on localhost:{port}")
+            assert daemon.get(url(NAME)).text == ONE
+            invoke(api)
+
+
+def test_after_a_reset_port_and_region_of_a_survivor_are_had_when_it_is_gone(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, survivor):
+        survivor.send(signal.SIGSTOP)
+        api.reset()
+        successor = aws.daemon(start=False, **{
+            **{name: value for name, value in survivor.environment.items()
+               if name.startswith(("AWS_", "SHMCONF_"))}, "SHMCONF_HTTP_PORT": str(survivor.port)})
+        with successor:
+            start_without_server(successor)
+            api.wait_parked(1)
+            expect_line(successor, str(survivor.port), "no HTTP until")
+            expect_line(successor, "another shmconfd is running here")
+            survivor.kill()
+            successor.port = survivor.port
+            successor.wait_log("INFO serving on localhost")
+            assert successor.get(url(NAME)).text == ONE
+            aws.fake.put(NAME, '"new"')
+            with Reader(successor.root, NAME) as reader:
+                wait_until(lambda: reader("enter").get("text") == '"new"')
+            invoke(api)
+            end(api, successor)
+            successor.process = None
 
 
 def test_a_region_held_by_a_survivor_leaves_http_until_it_is_free(aws):
