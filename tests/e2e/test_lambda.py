@@ -203,6 +203,19 @@ def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
         aws.fake.clear_faults()
 
 
+def test_shutdown_with_a_poll_in_the_background_ends_it_in_time(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="60s", SHMCONF_INVOKE_POLL="background",
+                   **quick(aws)) as (api, daemon):
+        aws.fake.fault(operation="get", stall="request", times=None)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        api.invoke(left_s=100)
+        api.wait_parked(2)
+        api.shut_down(left_s=5)
+        assert daemon.wait_end(5) == 0
+        aws.fake.clear_faults()
+
+
 def test_a_client_that_does_not_read_does_not_hold_up_a_shutdown(aws):
     """Lambda kills who has not ended by the deadline."""
     aws.fake.put(NAME, "x" * (4 << 20))

@@ -63,7 +63,8 @@ def test_without_anybody_at_the_address_it_ends_with_the_reason(aws):
 
 
 @pytest.mark.parametrize("answer", [(403, b'{"errorType":"Extension.UnknownExtensionIdentifier"}'),
-                                    (500, b'{"errorType":"InternalServerError"}')])
+                                    (500, b'{"errorType":"InternalServerError"}'),
+                                    (500, b'{"errorType":"Extension.InvalidExtensionState"}')])
 def test_a_refused_event_ends_it(aws, answer):
     aws.fake.put(NAME, ONE)
     with extension(aws, ExtensionsApi(refusals={"next": [answer]}), start=False) as (api, daemon):
@@ -101,8 +102,9 @@ def test_a_question_whose_connection_is_lost_is_asked_again_when_lambda_takes_it
         api.cut()
         expect_asked_again(api, daemon, aws)
         daemon.wait_body(NAME, '"new"')
-        api.cut()  # and each time it is told
-        api.wait(lambda api: api.repetitions >= 6)
+        api.cut()  # and each time it is told; a function may run for longer than an API is awaited
+        before = api.repetitions
+        api.wait(lambda api: api.repetitions >= before + 60, timeout=60)
         assert daemon.count_log("asking again") == 2
         api.invoke()
         api.wait_parked()
@@ -337,7 +339,7 @@ def test_a_region_held_by_a_survivor_leaves_http_until_it_is_free(aws):
         began = time.monotonic()
         daemon.start()
         api.wait_parked(1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 2  # 200 ms of it are for the survivor
         expect_line(daemon, "another shmconfd is running here")
         assert daemon.get(url(NAME)).text == ONE
         invoke(api)
