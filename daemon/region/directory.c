@@ -82,6 +82,6 @@ void region_directory_sweep(int directory, uint64_t generation)
         return;
     for (struct dirent *entry; (entry = readdir(stream));)
         if (is_orphan(entry->d_name, generation))
-            unlinkat(directory, entry->d_name, 0);
+            region_file_remove(directory, entry->d_name);
     closedir(stream);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One configuration in the region: take over, publish, status, repair. */
+/* One configuration in the region: publish, status, repair. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,8 +10,7 @@
 #include "base/cleanup.h"
 #include "region/internal.h"
 
-/* Copies the members that the caller decides. */
-static void take_status(struct shmconf_record *record, const struct shmconf_record *status)
+void entry_take_status(struct shmconf_record *record, const struct shmconf_record *status)
 {
     record->failures = status->failures;
     record->fetched_ns = status->fetched_ns;
@@ -24,17 +23,30 @@ static void take_status(struct shmconf_record *record, const struct shmconf_reco
 }
 
 /*
- * Whoever has our head mapped goes on looking at the path. With the generation that it has: if the
- * new head cannot be made, nothing was published. The flag stays in our record, and nothing is
- * stored until there is a new head; also not the flag again, which a predecessor or an earlier try
- * may have stored. 0, or -ENOSPC: nobody was told, so the head must not be replaced now.
+ * What the head tells. While readers have an older version than ours no good check counts for them,
+ * and that it cannot be published is their error.
  */
-static int mark_moved(struct region_entry *entry)
+static struct shmconf_record told(const struct region_entry *entry)
+{
+    struct shmconf_record record = entry->record;
+    if (!entry->is_ahead)
+        return record;
+    record.fetched_ns = entry->behind.fetched_ns;
+    record.checked_ns = entry->behind.checked_ns;
+    if (!record.error) {
+        record.failures = entry->behind.failures;
+        record.error = entry->behind.error;
+    }
+    return record;
+}
+
+int entry_mark_moved(struct region_entry *entry)
 {
     if (entry->record.state & SHMCONF_MOVED)
         return 0;
     entry->record.state |= SHMCONF_MOVED;
-    int rc = head_store(&entry->head, &entry->record);
+    struct shmconf_record record = told(entry);
+    int rc = head_store(&entry->head, &record);
     if (rc == 0)
         head_wake(&entry->head);
     if (rc != -ENOSPC)
@@ -43,108 +55,15 @@ static int mark_moved(struct region_entry *entry)
     return rc;
 }
 
-/*
- * Replaces the head: the old one says MOVED first, so that its readers come along even if we die
- * before the rename. Nothing is ever stored in it again.
- */
-static int replace_head(struct region_entry *entry, int directory, uint64_t instance,
-                        const struct shmconf_record *record)
+int entry_replace_head(struct region_entry *entry, int directory, uint64_t instance,
+                       const struct shmconf_record *record)
 {
-    int rc = entry->head.map ? mark_moved(entry) : 0;
+    int rc = entry->head.map ? entry_mark_moved(entry) : 0;
     if (rc == 0)
         rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
     if (rc == 0)
         entry->record = *record;
     return rc;
-}
-
-/* A predecessor on an earlier boot synced nothing to the disk. */
-static bool is_this_boot(const struct region_entry *entry)
-{
-    return memcmp(entry->head.map->boot_id, entry->region->boot_id, 16) == 0;
-}
-
-/* Whether it was no answer: there may be a head all the same, or a version that is whole. */
-static bool is_open_question(int rc)
-{
-    return rc != 0 && rc != -ENOENT && rc != -EBADMSG;
-}
-
-/* There is no version of an earlier boot. A new head would vouch for the damaged body. */
-static int leave_to_readers(struct region_entry *entry)
-{
-    int rc = mark_moved(entry);
-    if (rc)
-        return rc;
-    head_close(&entry->head);
-    memset(&entry->record, 0, sizeof entry->record);
-    return 0;
-}
-
-static int take_over_in(struct region_entry *entry, int directory)
-{
-    struct shmconf_name found;
-    int rc =
-        head_open(&entry->head, entry->region, directory, &entry->name, &found, &entry->record);
-    if (rc)
-        return rc;
-    head_wake(&entry->head);
-    bool is_live = (entry->record.state & 0xff) == SHMCONF_LIVE;
-    region_directory_sweep(directory, is_live ? entry->record.generation : 0);
-    if (is_live)
-        rc = version_open(&entry->version, entry->region, directory, entry->head.instance,
-                          entry->record.generation);
-    if (is_open_question(rc))
-        return rc;
-    if (!is_this_boot(entry) && !entry->version)
-        return leave_to_readers(entry);
-    if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
-        struct shmconf_record record = entry->record;
-        record.state &= ~(uint32_t)SHMCONF_MOVED;
-        replace_head(entry, directory, entry->head.instance, &record);
-    }
-    return 0;
-}
-
-/*
- * Takes over what a predecessor left. Where that cannot be done the entry stays without a version.
- * `untaken` tells why: what may have been a passing trouble must be tried again, since a new head
- * over one that we have not mapped would leave the latter's readers behind.
- */
-static void take_over(struct region_entry *entry)
-{
-    cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
-    head_close(&entry->head);
-    memset(&entry->record, 0, sizeof entry->record);
-    if (entry->region->root < 0)
-        entry->untaken = -EAGAIN; /* there may be something below a root that comes later */
-    else
-        entry->untaken = directory < 0 ? directory : take_over_in(entry, directory);
-}
-
-/* What was kept in memory meanwhile is newer than what a predecessor left: it is not given up. */
-static void take_over_again(struct region_entry *entry)
-{
-    struct region_version *kept = entry->version;
-    entry->version = NULL;
-    take_over(entry);
-    if (!kept)
-        return;
-    region_version_drop(entry->version);
-    entry->version = kept;
-    entry->is_ahead = true;
-}
-
-/* Before a publication. Without descriptors, memory and space that would fail as well. */
-static int take_over_at_last(struct region_entry *entry)
-{
-    if (!entry->untaken)
-        return 0;
-    take_over_again(entry);
-    bool is_shortage = entry->untaken == -EMFILE || entry->untaken == -ENFILE ||
-                       entry->untaken == -ENOMEM || entry->untaken == -ENOSPC ||
-                       entry->untaken == -EDQUOT;
-    return is_shortage ? entry->untaken : 0;
 }
 
 int region_entry_open(struct region_entry **out, struct region *region,
@@ -163,7 +82,7 @@ int region_entry_open(struct region_entry **out, struct region *region,
     entry->region = region;
     entry->name = *name;
     region_path(name, entry->path, sizeof entry->path);
-    take_over(entry);
+    entry_take_over(entry);
     *out = entry;
     return 0;
 }
@@ -201,17 +120,17 @@ static int publish_failed(const struct region_entry *entry, int rc, const char *
         hint = " (readers keep the last version; free some space)";
     else if (rc == -EPERM)
         hint = " (a directory there belongs to another user; remove it)";
-    else if (rc == -ENOTDIR || rc == -ELOOP)
+    else if (rc == -ENOTDIR || rc == -ELOOP || rc == -ENOTEMPTY || rc == -EBUSY)
         hint = " (something else has its name there; remove it)";
-    return error_system(error, -rc, entry->text, "cannot %s in %s%s", what, entry->region->path,
-                        hint);
+    return error_system(error, -rc, entry->text, "cannot %s in %s/%s%s", what, entry->region->path,
+                        entry->path, hint);
 }
 
 static void remove_version(int directory, uint64_t generation)
 {
     char name[SHMCONF_VERSION_FILE_SIZE];
     shmconf_version_file(name, generation);
-    unlinkat(directory, name, 0);
+    region_file_remove(directory, name);
 }
 
 /* Is it still the file that we wrote: not another one, not cut, not open to others? */
@@ -260,7 +179,7 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
                                     .state = SHMCONF_LIVE,
                                     .payload_size = (uint32_t)content->size};
     uint64_t instance = entry->head.instance ? entry->head.instance : head_new_instance();
-    take_status(&record, status);
+    entry_take_status(&record, status);
     int rc = version_write(&version, entry->region, directory, instance, record.generation,
                            record.fetched_ns, content);
     if (rc)
@@ -273,7 +192,7 @@ static int publish(struct region_entry *entry, int directory, bool has_head,
         if (record.generation > 2)
             remove_version(directory, record.generation - 2);
     } else {
-        rc = stored == -ENOSPC ? stored : replace_head(entry, directory, instance, &record);
+        rc = stored == -ENOSPC ? stored : entry_replace_head(entry, directory, instance, &record);
         if (rc) {
             remove_version(directory, record.generation);
             region_version_drop(version);
@@ -299,7 +218,7 @@ static bool is_equal(const struct region_version *version, const struct region_c
 static int publish_new(struct region_entry *entry, const struct region_content *content,
                        const struct shmconf_record *status, struct error *error)
 {
-    int rc = take_over_at_last(entry);
+    int rc = entry_take_over_at_last(entry);
     if (rc)
         return publish_failed(entry, rc, "take over what is", error);
     if (entry->head.map && !entry->is_ahead && is_equal(entry->version, content)) {
@@ -331,25 +250,35 @@ int region_entry_publish(struct region_entry *entry, const struct region_content
         return rc;
     region_version_drop(entry->version);
     entry->version = version;
-    take_status(&entry->record, status);
+    entry_take_status(&entry->record, status);
     if (entry->region->root < 0)
         error->code = 0;
     return REGION_KEPT;
 }
 
+/* Nothing may follow MOVED. 0, -ENOSPC, or -EFAULT: truncated, so the next check makes a new one.
+ */
+static int tell(struct region_entry *entry)
+{
+    if (!entry->head.map || (entry->record.state & SHMCONF_MOVED))
+        return 0;
+    struct shmconf_record record = told(entry);
+    int rc = head_store(&entry->head, &record);
+    if (rc == -EFAULT)
+        head_close(&entry->head);
+    return rc;
+}
+
 int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
                         struct error *error)
 {
-    take_status(&entry->record, status);
-    if (!entry->head.map || (entry->record.state & SHMCONF_MOVED))
-        return 0;
-    int rc = head_store(&entry->head, &entry->record);
+    entry_take_status(&entry->record, status);
+    int rc = tell(entry);
     if (rc == 0)
         return 0;
-    if (rc == -ENOSPC)
-        return publish_failed(entry, rc, "store the status", error);
-    head_close(&entry->head); /* truncated: the next check makes a new one */
-    return publish_failed(entry, -EFAULT, "store the status, since its head was truncated", error);
+    const char *what =
+        rc == -ENOSPC ? "store the status" : "store the status, since its head was truncated";
+    return publish_failed(entry, rc, what, error);
 }
 
 /* Publishes what we have in memory, as the next generation. */
@@ -368,19 +297,33 @@ static int republish(struct region_entry *entry, const struct region_version *ol
     return publish(entry, directory, head_is_in_place(entry), &content, &status);
 }
 
+/* Readers still have what a predecessor published, and may want to know. */
+static void tell_that_behind(struct region_entry *entry, int rc)
+{
+    if (!entry->is_ahead)
+        return;
+    entry->behind.failures++;
+    entry->behind.error = (uint32_t)-rc;
+    tell(entry);
+}
+
 int region_entry_check(struct region_entry *entry, struct error *error)
 {
-    int rc = is_open_question(entry->untaken) ? take_over_at_last(entry) : 0;
+    const char *what = "take over what is";
+    int rc = entry_is_open_question(entry->untaken) ? entry_take_over_at_last(entry) : 0;
     /* Without a root region_check_root has said why, and goes on trying. */
     if (!entry->version || entry->region->root < 0)
         return 0;
-    if (rc)
-        return publish_failed(entry, rc, "take over what is", error);
-    if (!entry->is_ahead && !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
-        version_is_in_place(entry))
-        return 0;
-    const char *what = entry->head.map && !entry->is_ahead ? "publish again what was removed"
-                                                           : "publish a version";
-    rc = republish(entry, entry->version);
-    return rc ? publish_failed(entry, rc, what, error) : 1;
+    if (!rc) {
+        if (!entry->is_ahead && !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
+            version_is_in_place(entry))
+            return 0;
+        what = entry->head.map && !entry->is_ahead ? "publish again what was removed"
+                                                   : "publish a version";
+        rc = republish(entry, entry->version);
+    }
+    if (!rc)
+        return 1;
+    tell_that_behind(entry, rc);
+    return publish_failed(entry, rc, what, error);
 }

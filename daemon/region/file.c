@@ -116,18 +116,41 @@ int region_file_read(int fd, void *bytes, size_t size)
     return 0;
 }
 
-/* Links the unnamed file; a file of that name is an orphan and goes. */
+int region_file_remove(int directory, const char *name)
+{
+    if (unlinkat(directory, name, 0) == 0)
+        return 0;
+    if (errno != EISDIR)
+        return -errno;
+    return unlinkat(directory, name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+}
+
+/* Links the unnamed file; what has that name is an orphan and goes. */
 static int link_unnamed(int fd, int directory, const char *name)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    for (int turn = 0; turn < 2; turn++) {
-        if (linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0)
-            return 0;
-        if (errno != EEXIST || unlinkat(directory, name, 0) != 0)
-            break;
-    }
-    return -errno;
+    if (linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return -errno;
+    int rc = region_file_remove(directory, name);
+    if (rc)
+        return rc;
+    return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+/* Over a file of that name, and over a directory that somebody else has put there. */
+static int rename_over(int directory, const char *temporary, const char *name)
+{
+    if (renameat(directory, temporary, directory, name) == 0)
+        return 0;
+    if (errno != EISDIR)
+        return -errno;
+    int rc = region_file_remove(directory, name);
+    if (rc)
+        return rc;
+    return renameat(directory, temporary, directory, name) == 0 ? 0 : -errno;
 }
 
 static int give_name(struct unfinished *file, int directory, enum region_kind kind,
@@ -140,15 +163,15 @@ static int give_name(struct unfinished *file, int directory, enum region_kind ki
            renamed, for which it needs a name first. */
         char temporary[sizeof file->temporary];
         temporary_name(temporary, sizeof temporary);
-        int rc = link_unnamed(file->fd, directory, temporary);
-        if (rc)
-            return rc;
+        int linked = link_unnamed(file->fd, directory, temporary);
+        if (linked)
+            return linked;
         memcpy(file->temporary, temporary, sizeof temporary);
     }
-    if (renameat(directory, file->temporary, directory, name) != 0)
-        return -errno;
-    file->temporary[0] = '\0';
-    return 0;
+    int rc = rename_over(directory, file->temporary, name);
+    if (rc == 0)
+        file->temporary[0] = '\0';
+    return rc;
 }
 
 static int complete(struct region_file *made, int fd, const struct region *region,
@@ -193,7 +216,7 @@ int region_file_write(struct region_file *made, struct region *region, int direc
         if (made->map)
             munmap(made->map, size);
         /* Naming an unnamed file needs linkat and /proc, and sandboxes forbid either. */
-        if (!is_complete || !was_unnamed || rc == -ENOSPC || rc == -EDQUOT)
+        if (!is_complete || !was_unnamed || rc == -ENOSPC || rc == -EDQUOT || rc == -ENOTEMPTY)
             return rc;
         region->has_tmpfile = false;
     }

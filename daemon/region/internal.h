@@ -36,7 +36,8 @@ struct region_entry {
     struct head head;
     struct shmconf_record record;   /* our copy; the one in the head is never read back */
     struct region_version *version; /* NULL: none, or not whole */
-    bool is_ahead;                  /* `version` is newer than what the head says */
+    bool is_ahead;                  /* `version` is newer than what readers have */
+    struct shmconf_record behind;   /* what those are told of theirs meanwhile */
     int untaken;                    /* -errno of the take-over; 0: done, or no longer needed */
 };
 
@@ -65,6 +66,9 @@ struct region_file {
  */
 int region_file_write(struct region_file *file, struct region *region, int directory,
                       enum region_kind kind, const char *name, const void *bytes, size_t size);
+
+/* Removes what has this name, an empty directory as well. 0 or -errno: -ENOTEMPTY, -ENOENT. */
+int region_file_remove(int directory, const char *name);
 
 /* Reads all of an open file's first `size` bytes: 0, -EBADMSG if there are less, or -errno. */
 int region_file_read(int fd, void *bytes, size_t size);
@@ -132,6 +136,44 @@ int version_keep(struct region_version **version, uint64_t instance, uint64_t ge
 /* Opens and checks everything: 0, -ENOENT, -EBADMSG, or why that could not be done. */
 int version_open(struct region_version **version, const struct region *region, int directory,
                  uint64_t instance, uint64_t generation);
+
+/* ---- entry.c: what its files share with take_over.c ------------------------------------------ */
+
+/* Copies the members that the source of a configuration decides. */
+void entry_take_status(struct shmconf_record *record, const struct shmconf_record *status);
+
+/*
+ * Whoever has our head mapped goes on looking at the path. With the generation that it has: if the
+ * new head cannot be made, nothing was published. The flag stays in our record, and nothing is
+ * stored until there is a new head; also not the flag again, which a predecessor or an earlier try
+ * may have stored. 0, or -ENOSPC: nobody was told, so the head must not be replaced now.
+ */
+int entry_mark_moved(struct region_entry *entry);
+
+/*
+ * Replaces the head: the old one says MOVED first, so that its readers come along even if we die
+ * before the rename. Nothing is ever stored in it again. 0 or -errno.
+ */
+int entry_replace_head(struct region_entry *entry, int directory, uint64_t instance,
+                       const struct shmconf_record *record);
+
+/* ---- take_over.c: what a predecessor left ---------------------------------------------------- */
+
+/*
+ * Takes over what a predecessor left. Where that cannot be done the entry stays without a version.
+ * `untaken` tells why: what may have been a passing trouble must be tried again, since a new head
+ * over one that we have not mapped would leave the latter's readers behind.
+ */
+void entry_take_over(struct region_entry *entry);
+
+/*
+ * Tries again before a publication. 0: done, or it must not wait any longer. -errno: without
+ * descriptors, memory and space the publication would fail as well.
+ */
+int entry_take_over_at_last(struct region_entry *entry);
+
+/* Whether `untaken` is no answer: there may be a head all the same, or a version that is whole. */
+bool entry_is_open_question(int untaken);
 
 /* ---- fault.c --------------------------------------------------------------------------------- */
 

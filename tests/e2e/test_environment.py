@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("need_root")
 
 NAME = "Shop:Prod:Limits"
 FILE = f"{NAME}.txt"
+HEAD_BOOT_ID = 0x28  # the offset of what tells one boot from another
 
 
 def in_private(script):
@@ -141,6 +142,34 @@ def test_quota_keeps_the_last_version(tmp_path):
                          f'[ -e "{mount}/own" ] || btrfs -q subvolume create "{mount}/own"; '
                          f'btrfs -q quota enable "{mount}"')
     assert_shortage_is_survived(tmp_path, wrapper, mount / "own", over_quota, errno.EDQUOT)
+
+
+def test_head_that_cannot_be_marked_is_not_replaced_unseen(tmp_path):
+    """Its readers look at nothing else: the head of an earlier boot, on a disk that is full."""
+    mount, image = tmp_path / "mount", tmp_path / "image"
+    own = mount / "own"
+    head = own / "region/Shop/Prod/Limits/head"
+    mount.mkdir()
+    make_image(image, 128 << 20, "mkfs.btrfs", "-q", "--mixed")
+    wrapper = in_private(
+        f'mount -o loop "{image}" "{mount}"; '
+        f'if ! [ -e "{own}" ]; then btrfs -q subvolume create "{own}"; '
+        f'btrfs -q quota enable "{mount}"; '
+        f'echo "publish {NAME} text - before" | "{BIN.resolve()}/publish" "{own}/region" >&2; '
+        f'printf "an earlier boot." | dd of="{head}" bs=1 seek={HEAD_BOOT_ID} conv=notrunc; '
+        f'btrfs qgroup limit 16K 0/256 "{mount}"; btrfs filesystem sync "{own}"; fi')
+    with Daemon(tmp_path, wrapper=wrapper, root=own / "region", start=False) as daemon:
+        daemon.put(FILE, "after")
+        daemon.start()
+        with Reader(inside(daemon, own) / "region", NAME) as reader:
+            assert reader("enter")["text"] == "before"
+            daemon.wait_log(f"{NAME}: cannot .*Disk quota exceeded")
+            inode = inside(daemon, head).stat().st_ino
+            subprocess.run(["btrfs", "qgroup", "limit", "none", "0/256", inside(daemon, mount)],
+                           check=True)
+            daemon.wait_body(NAME, "after")
+            wait_until(lambda: reader("enter")["text"] == "after")
+            assert inside(daemon, head).stat().st_ino == inode
 
 
 def test_read_only_region_is_taken_over_once_it_can_be_written(tmp_path):

@@ -51,16 +51,23 @@ def test_removed_or_truncated_files_are_published_again(tmp_path, backend):
     def current(name):
         return max(place(tmp_path / "region", name).glob("v*"))
 
+    def head(name):
+        return place(tmp_path / "region", name) / "head"
+
+    def replace_by_directory(path):
+        path.rename(tmp_path / f"away-{path.parent.name}")
+        path.mkdir()
+
     acts = {
-        "A:B:HeadGone": lambda name: (place(tmp_path / "region", name) / "head").unlink(),
-        "A:B:HeadEmpty": lambda name: os.truncate(place(tmp_path / "region", name) / "head", 0),
-        "A:B:HeadShort": lambda name: os.truncate(place(tmp_path / "region", name) / "head", 100),
+        "A:B:HeadGone": lambda name: head(name).unlink(),
+        "A:B:HeadEmpty": lambda name: os.truncate(head(name), 0),
+        "A:B:HeadShort": lambda name: os.truncate(head(name), 100),
         "A:B:VersionGone": lambda name: current(name).unlink(),
         "A:B:VersionShort": lambda name: (current(name).chmod(0o600),
                                           os.truncate(current(name), 50)),
-        "A:B:HeadIsDirectory": lambda name: (
-            (place(tmp_path / "region", name) / "head").rename(tmp_path / "away"),
-            (place(tmp_path / "region", name) / "head").mkdir())[0],
+        "A:B:HeadIsEmptyDirectory": lambda name: replace_by_directory(head(name)),
+        "A:B:HeadIsDirectory": lambda name: (replace_by_directory(head(name)),
+                                             (head(name) / "file").touch()),
     }
     repairable = [name for name in acts if name != "A:B:HeadIsDirectory"]
     with Daemon(tmp_path, backend) as daemon:
@@ -92,8 +99,9 @@ def test_removed_or_truncated_files_are_published_again(tmp_path, backend):
         assert readers[name]("enter")["text"] == f"text of {name}"
         readers["A:B:VersionGone"].wait_checks(1)
         assert daemon.count_log(f"{name}: cannot publish again") == 1
-        (place(daemon.root, name) / "head").rmdir()
-        wait_until(lambda: (place(daemon.root, name) / "head").is_file())
+        assert daemon.count_log(f"{name}: .* in {place(daemon.root, name)} .*; remove it")
+        (head(name) / "file").unlink()
+        wait_until(head(name).is_file)
         for reader in readers.values():
             reader.close()
 

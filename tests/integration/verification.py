@@ -4,8 +4,9 @@
 
     verification.py BUILD    the folder of a configured build with all tests
 
-And what the README promises stands in it: each test that is named there is in a row. The switches
-of the models stand in it, each of them and no others.
+Each row quotes what one of its tests plants: the name of a mutation, or a switch of the models. And
+what the README promises stands in it: each test that is named there is in a row. The switches of the
+models stand in it, each of them and no others.
 """
 import json
 import re
@@ -46,6 +47,32 @@ def switches():
     return set(re.findall(r"^    mutation ([A-Z_0-9]+)", text, re.M))
 
 
+# Where mistakes are planted, and what their names look like there.
+PLANTERS = {
+    "tests/*/mutations": r'^mutation "([^"]+)"',
+    "tests/*/*_mutations": r'^mutation "([^"]+)"',
+    "tests/integration/sigv4/mutations": r'^mutation "([^"]+)"',
+    "tests/fuzz/planted": r'^mutation "([^"]+)"',
+    "tests/layer/*": r'^    "([^"]+)": lambda tree|"found: ([^"{:]+)',
+    "tests/integration/instructions": r'"found: ([^"]+)',
+    "tests/examples/test_cdk.py": r'^    \("([^"]+)", ',
+}
+
+
+def planted_by():
+    """{test: names of the mistakes that it plants}."""
+    named = {"tests/integration/sigv4/mutations": "integration.sigv4_mutations",
+             "tests/examples/test_cdk.py": "examples.cdk"}
+    planted = {}
+    for pattern, mistake in PLANTERS.items():
+        for path in filter(Path.is_file, ROOT.glob(pattern)):
+            place = path.relative_to(ROOT).as_posix()
+            test = named.get(place, ".".join(Path(place).with_suffix("").parts[1:]))
+            texts = re.findall(mistake, path.read_text(encoding="utf-8"), re.M)
+            planted[test] = {"".join(text) for text in texts} | planted.get(test, set())
+    return planted
+
+
 def matches(pattern, tests):
     return [name for name in tests if re.fullmatch(pattern.replace(".", r"\.").replace("*", ".*"),
                                                    name)]
@@ -53,6 +80,7 @@ def matches(pattern, tests):
 
 def problems(verification, readme, tests):
     rows = rows_of(verification, 3)
+    planted = planted_by()
     if len(rows) < 30:
         yield f"verification.md has {len(rows)} rows of three cells"
     for guarantee, shown, mutation in rows:
@@ -66,9 +94,11 @@ def problems(verification, readme, tests):
         # What plants the mistakes of a test may have its name and "_mutations".
         planting = [test for name in names for test in matches(name, tests) +
                     matches(f"{name}_mutations", tests) if "mutations" in tests[test]]
-        if "fuzz.*" in names or "soak.*" in names:
-            planting.append("their own")
-        if not mutation or not planting:
+        known = set().union(*(planted.get(test, set()) for test in planting))
+        quoted = set(re.findall(r'"([^"]+)"', mutation))
+        for text in sorted(quoted - known):
+            yield f'"{guarantee}" quotes "{text}", which none of its tests plants'
+        if not quoted and not set(re.findall(r"`([A-Z_0-9]+)`", mutation)) & switches():
             yield f'"{guarantee}" has no planted mistake'
     told = {word for row in rows for word in re.findall(r"`([A-Z_0-9]+)`", row[2])}
     for word in sorted(told - {"SHMCONF_PRIVATE"} ^ switches()):
@@ -89,9 +119,13 @@ def main():
     found = list(problems(verification, readme, tests))
     for problem in found:
         print(f"FAILED: {problem}")
-    # It sees a row without a mistake, one that names nothing or half of a name, a switch that is
-    # not told or that is none, and a promise without a row.
-    planted = (verification.replace("| one instruction added |", "| |"),
+    # It sees a row without a mistake, with an invented one, or with another test's, one that names
+    # nothing or half of a name, a switch that is not told or that is none, and a promise without a
+    # row.
+    planted = (verification.replace('| "one instruction more" |', "| |"),
+               verification.replace('"one instruction more"', "one instruction more"),
+               verification.replace('"one instruction more"', '"ten instructions more"'),
+               verification.replace('"one instruction more"', '"a group may write"'),
                verification.replace("`integration.instructions`", "`integration.instruction`"),
                verification.replace("`integration.crash_1000`", "`crash_1000`"),
                verification.replace("(`NO_WAKE_AT_START`)", ""),

@@ -190,7 +190,7 @@ inline take_new_head(g, c)
     }
 }
 
-/* daemon/region/entry.c: replace_head */
+/* daemon/region/entry.c: entry_replace_head */
 inline replace_head(g, c)
 {
     is_moved = (mapped != NONE);
@@ -266,7 +266,7 @@ inline publish(c)
     fi
 }
 
-/* daemon/region/entry.c: take_over, take_over_in, leave_to_readers; head.c: head_open; region.c: recover_entry */
+/* daemon/region/take_over.c: entry_take_over, take_over_in, leave_to_readers; head.c: head_open; region.c: recover_entry */
 inline take_over()
 {
     d_step {

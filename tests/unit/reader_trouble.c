@@ -135,12 +135,13 @@ static void a_failed_replacement_takes_nothing_back(struct fixture *f)
     reader_expect(&reader, "one", 0);
     CHECK_INT(0, unlink(in_root(f, READER_HEAD).text));
     CHECK_INT(0, mkdir(in_root(f, READER_HEAD).text, 0700));
+    fixture_touch(f, READER_HEAD "/file");
     CHECK(region_entry_publish(entry, &content, &status, NULL) < 0);
     reader_expect(&reader, "one", 0);
     CHECK_INT(0, region_entry_status(entry, &status, NULL));
     reader_expect(&reader, "one", 0);
     CHECK_STRING("one", region_entry_version(entry)->payload);
-    CHECK_INT(0, rmdir(in_root(f, READER_HEAD).text));
+    fixture_remove(f, READER_HEAD "/file");
     content.payload = "three";
     content.size = 5;
     CHECK_INT(1, region_entry_publish(entry, &content, &status, NULL));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +113,20 @@ static inline void fixture_touch(struct fixture *f, const char *path)
     close(fd);
 }
 
+static inline void fixture_remove(struct fixture *f, const char *path)
+{
+    char whole[600];
+    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
+    CHECK_INT(0, unlink(whole));
+}
+
+/* As on a full disk: files of more than `bytes` cannot be written. SIGXFSZ has to be ignored. */
+static inline void fixture_allow_bytes(rlim_t bytes)
+{
+    struct rlimit limit = {bytes, RLIM_INFINITY};
+    CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
+}
+
 static inline unsigned fixture_mode(struct fixture *f, const char *path)
 {
     char whole[600];
@@ -119,6 +134,35 @@ static inline unsigned fixture_mode(struct fixture *f, const char *path)
     snprintf(whole, sizeof whole, "%s/%s", f->root, path);
     CHECK_INT(0, stat(whole, &status));
     return status.st_mode & 07777;
+}
+
+static inline void fixture_path(struct fixture *f, const char *path, char whole[600])
+{
+    snprintf(whole, 600, "%s/%s", f->root, path);
+}
+
+static inline struct shmconf_head fixture_head(struct fixture *f, const char *path)
+{
+    char whole[600];
+    struct shmconf_head head;
+    fixture_path(f, path, whole);
+    int fd = open(whole, O_RDONLY);
+    CHECK(fd >= 0);
+    CHECK_INT(sizeof head, read(fd, &head, sizeof head));
+    close(fd);
+    return head;
+}
+
+/* In place: the inode, the mode and the size stay. */
+static inline void fixture_write_head(struct fixture *f, const char *path,
+                                      const struct shmconf_head *head)
+{
+    char whole[600];
+    fixture_path(f, path, whole);
+    int fd = open(whole, O_WRONLY);
+    CHECK(fd >= 0);
+    CHECK_INT(sizeof *head, pwrite(fd, head, sizeof *head, 0));
+    close(fd);
 }
 
 #endif

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the daemon's writer does about a head that is not its own, or not where it should be. */
-#include <fcntl.h>
 #include <shmconf.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "region_fixture.h"
-
-static void expect(struct shmconf_reader *reader, const char *text)
-{
-    struct shmconf_health health;
-    CHECK_INT(0, shmconf_status(reader, &health)); /* this one looks at the path */
-    CHECK_STRING(text, shmconf_text(shmconf_enter(reader)).data);
-    shmconf_leave(reader);
-}
 
 static void expect_newcomer(const char *name, const char *text)
 {
@@ -25,46 +14,18 @@ static void expect_newcomer(const char *name, const char *text)
     CHECK_INT(0, shmconf_close(&reader));
 }
 
-static void path_of(struct fixture *f, const char *path, char whole[600])
-{
-    snprintf(whole, 600, "%s/%s", f->root, path);
-}
-
-static struct shmconf_head head_read(struct fixture *f, const char *path)
-{
-    char whole[600];
-    struct shmconf_head head;
-    path_of(f, path, whole);
-    int fd = open(whole, O_RDONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(sizeof head, read(fd, &head, sizeof head));
-    close(fd);
-    return head;
-}
-
-/* In place: the inode, the mode and the size stay. */
-static void head_write(struct fixture *f, const char *path, const struct shmconf_head *head)
-{
-    char whole[600];
-    path_of(f, path, whole);
-    int fd = open(whole, O_WRONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(sizeof *head, pwrite(fd, head, sizeof *head, 0));
-    close(fd);
-}
-
 /* Newcomers refuse it, so it is damage like any other. */
 static void a_head_whose_name_was_written_over_is_replaced(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     fixture_publish(entry, "one", "", "");
     for (int part = 0; part < 2; part++) {
-        struct shmconf_head head = head_read(f, "A/B/C/head");
+        struct shmconf_head head = fixture_head(f, "A/B/C/head");
         if (part == 0)
             head.name[0] = 'X';
         else
             head.name_size--;
-        head_write(f, "A/B/C/head", &head);
+        fixture_write_head(f, "A/B/C/head", &head);
         CHECK_INT(1, region_entry_check(entry, NULL));
         CHECK_INT(0, region_entry_check(entry, NULL));
         expect_newcomer("A:B:C", "one");
@@ -79,14 +40,14 @@ static void a_head_with_an_impossible_generation_is_not_taken_over(struct fixtur
     for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
         struct region_entry *entry = fixture_entry(f, "A:B:C");
         fixture_publish(entry, "one", "", "");
-        struct shmconf_head head = head_read(f, "A/B/C/head");
+        struct shmconf_head head = fixture_head(f, "A/B/C/head");
         head.cells[head.seq & 1].record.generation = impossible[i];
-        head_write(f, "A/B/C/head", &head);
+        fixture_write_head(f, "A/B/C/head", &head);
         CHECK_INT(1, region_entry_check(entry, NULL)); /* while the daemon lives */
         expect_newcomer("A:B:C", "one");
-        head = head_read(f, "A/B/C/head");
+        head = fixture_head(f, "A/B/C/head");
         head.cells[head.seq & 1].record.generation = impossible[i];
-        head_write(f, "A/B/C/head", &head);
+        fixture_write_head(f, "A/B/C/head", &head);
         region_entry_close(entry);
         fixture_restart(f);
 
@@ -108,8 +69,8 @@ static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
     fixture_publish(other, "another", "", "");
     region_entry_close(entry);
     region_entry_close(other);
-    struct shmconf_head head = head_read(f, "A/B/D/head");
-    head_write(f, "A/B/C/head", &head);
+    struct shmconf_head head = fixture_head(f, "A/B/D/head");
+    fixture_write_head(f, "A/B/C/head", &head);
     fixture_restart(f);
 
     entry = fixture_entry(f, "A:B:C");
@@ -121,38 +82,10 @@ static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* The version's file had its name already, and nobody will ever read it. */
-static void a_publication_whose_head_cannot_be_named_leaves_nothing(struct fixture *f)
-{
-    struct region_entry *entry = fixture_entry(f, "A:B:C");
-    struct shmconf_reader reader;
-    char head[600];
-    path_of(f, "A/B/C/head", head);
-    fixture_publish(entry, "one", "", "");
-    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
-    expect(&reader, "one");
-    CHECK_INT(0, unlink(head));
-    CHECK_INT(0, mkdir(head, 0700));
-    CHECK(region_entry_check(entry, NULL) < 0);
-    CHECK_INT(1, fixture_count_files(f)); /* the version that readers have */
-    CHECK_STRING("one", shmconf_text(shmconf_enter(&reader)).data);
-    shmconf_leave(&reader);
-
-    CHECK_INT(0, rmdir(head));
-    CHECK_INT(1, region_entry_check(entry, NULL));
-    expect(&reader, "one");
-    fixture_publish(entry, "two", "", "");
-    expect(&reader, "two");
-    CHECK_INT(3, fixture_count_files(f));
-    CHECK_INT(0, shmconf_close(&reader));
-    region_entry_close(entry);
-}
-
 int main(void)
 {
     fixture_run(a_head_whose_name_was_written_over_is_replaced);
     fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
     fixture_run(a_head_of_another_name_is_not_taken_over);
-    fixture_run(a_publication_whose_head_cannot_be_named_leaves_nothing);
     return 0;
 }

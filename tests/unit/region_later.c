@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <shmconf.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "check.h"
 #include "region_fixture.h"
@@ -41,13 +40,6 @@ static int publish(struct region_entry *entry, const char *payload)
     return region_entry_publish(entry, &content, &fetched, &error);
 }
 
-/* As on a full disk: files of more than `bytes` cannot be written. */
-static void allow_bytes(rlim_t bytes)
-{
-    struct rlimit limit = {bytes, RLIM_INFINITY};
-    CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
-}
-
 static void expect(struct shmconf_reader *reader, const char *text, uint64_t generation)
 {
     const struct shmconf_version *version = shmconf_enter(reader);
@@ -70,12 +62,31 @@ static void what_was_fetched_meanwhile_follows_what_was_there(struct fixture *f)
     CHECK_INT(1, region_entry_check(entry, NULL));
     expect(&reader, "new", 2);
     CHECK_INT(2000, region_entry_record(entry)->fetched_ns);
+    CHECK_INT(2000, region_entry_record(entry)->checked_ns);
     CHECK_INT(0, region_entry_check(entry, NULL));
     CHECK_INT(0, shmconf_close(&reader));
     region_entry_close(entry);
 }
 
-/* The service sends it once only. */
+static void check_is_good(struct region_entry *entry)
+{
+    struct shmconf_record good = fetched;
+    good.checked_ns = shmconf_now_ns();
+    CHECK_INT(0, region_entry_status(entry, &good, NULL));
+}
+
+static void expect_health(struct shmconf_reader *reader, uint64_t fetched_ns, unsigned failures,
+                          int error, int fresh)
+{
+    struct shmconf_health health;
+    CHECK_INT(0, shmconf_status(reader, &health));
+    CHECK_INT(fetched_ns, health.fetched_ns);
+    CHECK_INT(failures, health.failures);
+    CHECK_INT(error, health.error);
+    CHECK_INT(fresh, shmconf_fresh(reader, 60000, 0));
+}
+
+/* The service sends it once only. What readers have meanwhile is old, however good the checks. */
 static void it_is_not_lost_when_it_cannot_be_published_at_once(struct fixture *f)
 {
     char away[320];
@@ -86,16 +97,22 @@ static void it_is_not_lost_when_it_cannot_be_published_at_once(struct fixture *f
     CHECK_INT(REGION_KEPT, publish(entry, "new"));
     show_root(f, away);
     CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
-    allow_bytes(64);
-    for (int i = 0; i < 3; i++) {
+    fixture_allow_bytes(64);
+    for (unsigned i = 0; i < 3; i++) {
+        check_is_good(entry);
+        expect_health(&reader, 1000, i, i ? EFBIG : 0, -ETIMEDOUT);
         CHECK_INT(-EFBIG, region_entry_check(entry, &error));
+        expect_health(&reader, 1000, i + 1, EFBIG, -ETIMEDOUT);
         CHECK(strstr(error.message, "cannot publish a version"));
         CHECK_STRING("new", region_entry_version(entry)->payload);
         expect(&reader, "old", 1);
     }
-    allow_bytes(RLIM_INFINITY);
+    fixture_allow_bytes(RLIM_INFINITY);
     CHECK_INT(1, region_entry_check(entry, NULL));
     expect(&reader, "new", 2);
+    expect_health(&reader, 2000, 0, 0, 0);
+    check_is_good(entry);
+    expect_health(&reader, 2000, 0, 0, 0);
     CHECK_INT(0, shmconf_close(&reader));
     region_entry_close(entry);
 }
@@ -111,10 +128,10 @@ static void a_publication_comes_first(struct fixture *f)
         struct region_entry *entry = fixture_entry(f, "A:B:C");
         CHECK_INT(REGION_KEPT, publish(entry, "new"));
         show_root(f, away);
-        allow_bytes(64);
+        fixture_allow_bytes(64);
         CHECK(publish(entry, next[i]) < 0);
         CHECK_STRING("new", region_entry_version(entry)->payload);
-        allow_bytes(RLIM_INFINITY);
+        fixture_allow_bytes(RLIM_INFINITY);
         CHECK_INT(1, publish(entry, next[i]));
         CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
         expect(&reader, next[i], region_entry_record(entry)->generation);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -104,6 +105,14 @@ void config_close(struct config *config)
     cleanup_close_fd(&config->directory);
     config->head = NULL;
     config->directory = -1;
+}
+
+bool config_look(const struct config *config, const char *file, struct stat *status)
+{
+    if (*file)
+        return fstatat(config->directory, file, status, AT_SYMLINK_NOFOLLOW) == 0;
+    cleanup_free char *path = text_format("%s/%s", config->place->root, config->path);
+    return lstat(path, status) == 0;
 }
 
 int config_version(const struct config *config, uint64_t generation,

@@ -105,6 +105,9 @@ int place_make(struct shmconf_place **place, const char *name);
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 
+/* What has this name in the directory, or the directory itself: "". False: nothing. */
+bool config_look(const struct config *config, const char *file, struct stat *status);
+
 /* A version, read into memory and checked; released with shmconf_version_release. */
 int config_version(const struct config *config, uint64_t generation,
                    struct shmconf_version **version);
@@ -128,6 +131,14 @@ int region_scan(const struct shmconf_place *place, bool (*visit)(struct config *
  * daemon's own file in the root. */
 int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
                     void *context);
+
+/* ---- What to do about what readers refuse (remedy.c) ---- */
+
+extern const char *const remedy_republish;
+extern const char *const remedy_make_anew;
+
+/* About a -errno of shmconf_strerror: a clause, not to be freed. `file` as in config_look. */
+const char *remedy_of(int error, const struct config *config, const char *file);
 
 /* ---- What is shown of an entry (row.c) ---- */
 

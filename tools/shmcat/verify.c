@@ -33,7 +33,6 @@ enum { TURNS_MAX = 16 }; /* of one configuration, while the daemon publishes */
 static const struct timespec pause_before_judging = {0, 100 * (long)NS_PER_MS};
 
 static const char *const does_not_belong = "it does not belong into the region";
-static const char *const republish = "restart shmconfd, which publishes what it can anew";
 
 /* `file` may be "". */
 static void add(struct verification *verification, const struct config *config, const char *file,
@@ -106,10 +105,12 @@ static void verify_version(struct verification *verification, const struct confi
     const char *problem = rc == -ENOENT ? "the current version was removed"
                           : rc          ? shmconf_strerror(rc)
                                         : version_problem(bytes, size, config, generation);
-    if (problem)
-        add(verification, config, file, problem,
-            is_current ? republish
-                       : "no new reader uses it; it goes with the next version, or remove it now");
+    if (!problem)
+        return;
+    const char *remedy = "no new reader uses it; it goes with the next version, or remove it now";
+    if (is_current)
+        remedy = rc && rc != -ENOENT ? remedy_of(rc, config, file) : remedy_republish;
+    add(verification, config, file, problem, remedy);
 }
 
 /* ---- The head ------------------------------------------------------------------------------- */
@@ -138,7 +139,10 @@ static bool are_reserves_zero(const struct shmconf_head *head)
 static const char *head_problem(const struct config *config)
 {
     struct shmconf_head head;
+    struct stat status;
     memcpy(&head, config->head, sizeof head);
+    if (config_look(config, SHMCONF_HEAD_FILE, &status) && status.st_size != SHMCONF_HEAD_SIZE)
+        return "it is longer than a head";
     uint32_t state = config->record.state & ~(uint32_t)SHMCONF_MOVED;
     if (state > SHMCONF_DELETED)
         return "its state is none that there is";
@@ -151,12 +155,15 @@ static const char *head_problem(const struct config *config)
 
 /* ---- The directory -------------------------------------------------------------------------- */
 
-/* Whether the file belongs there while `generation` is current. */
-static bool is_wanted(const char *file, uint64_t generation)
+/* Whether the file belongs there. Without a head that can be read any version may. */
+static bool is_wanted(const char *file, const struct config *config)
 {
     char keep[SHMCONF_VERSION_FILE_SIZE];
     if (strcmp(file, SHMCONF_HEAD_FILE) == 0)
         return true;
+    if (config->error && config->error != -ENOENT)
+        return file[0] == 'v';
+    uint64_t generation = config->record.generation;
     for (uint64_t back = 0; back < 2 && back < generation; back++) {
         shmconf_version_file(keep, generation - back);
         if (strcmp(file, keep) == 0)
@@ -187,10 +194,10 @@ static void suspect_add(struct suspect **list, const char *name)
 static void judge(struct verification *verification, const struct config *config, const char *file)
 {
     struct stat status;
-    if (fstatat(config->directory, file, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!config_look(config, file, &status))
         return;
     verification->files++;
-    if (file[0] == 'v' || strncmp(file, ".t", 2) == 0)
+    if (!S_ISDIR(status.st_mode) && (file[0] == 'v' || strncmp(file, ".t", 2) == 0))
         add(verification, config, file, "nothing refers to it",
             "a writer that died left it: shmconfd removes it when it starts");
     else
@@ -203,10 +210,14 @@ static void verify_listing(struct verification *verification, const struct confi
     DIR *stream = list_directory(config->directory);
     if (!stream)
         return;
-    for (struct dirent *entry; (entry = readdir(stream));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            !is_wanted(entry->d_name, config->record.generation))
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (!is_wanted(entry->d_name, config))
             suspect_add(&suspects, entry->d_name);
+        else if (config->error)
+            verification->files++; /* nobody else counts it */
+    }
     closedir(stream);
     if (suspects)
         nanosleep(&pause_before_judging, NULL);
@@ -217,42 +228,23 @@ static void verify_listing(struct verification *verification, const struct confi
     }
 }
 
-static const char *remedy_of(int error)
-{
-    switch (error) {
-    case -EACCES:
-        return "look as its owner or as root";
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOMEM:
-        return "look again when there is enough";
-    case -EPROTONOSUPPORT:
-        return "use the shmcat that came with the shmconfd that wrote it";
-    case -EPERM:
-        return "set SHMCONF_OWNER to the uid that shmconfd runs as; or remove it, or give it back "
-               "to its owner";
-    case -EBADMSG:
-    case -ENODATA:
-        return "restart shmconfd, which makes it anew";
-    default:
-        return "remove it; shmconfd then makes it anew";
-    }
-}
-
 static void verify_once(struct verification *verification, const struct config *config)
 {
     const struct shmconf_record *record = &config->record;
-    if (config->error && config->error != -ENOENT)
-        add(verification, config, "", shmconf_strerror(config->error), remedy_of(config->error));
+    if (config->error && config->error != -ENOENT) {
+        const char *file = config->directory < 0 ? "" : SHMCONF_HEAD_FILE;
+        add(verification, config, file, shmconf_strerror(config->error),
+            remedy_of(config->error, config, file));
+    }
     if (!config->error) {
         const char *problem = head_problem(config);
         verification->files++;
         if (problem)
-            add(verification, config, SHMCONF_HEAD_FILE, problem, republish);
+            add(verification, config, SHMCONF_HEAD_FILE, problem, remedy_make_anew);
         for (uint64_t back = 0; back < 2 && back < record->generation; back++)
             verify_version(verification, config, record->generation - back);
     }
-    if (config->directory >= 0 && (!config->error || config->error == -ENOENT))
+    if (config->directory >= 0)
         verify_listing(verification, config);
 }
 
