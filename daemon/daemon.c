@@ -47,8 +47,8 @@ static void begin_end(struct daemon *daemon, uint64_t drain_deadline_ns)
     daemon->is_ending = true;
     daemon->routes.fetch.is_ending = true;
     daemon->parts_running = 2U + (daemon->server ? 1U : 0U) + (daemon->extension ? 1U : 0U);
-    /* First, so that the answers which the source wakes say that their connection ends. */
     loop_timer_stop(daemon->parts.loop, &daemon->port);
+    /* First, so that the answers which the source wakes say that their connection ends. */
     if (daemon->server)
         http_server_drain(daemon->server, drain_deadline_ns, part_ended, daemon);
     source_stop(daemon->parts.source, part_ended, daemon);
@@ -122,23 +122,25 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     return rc == -EADDRINUSE || rc == -EACCES ? EXIT_STATUS_PORT : EXIT_STATUS_SETTINGS;
 }
 
-static void try_port_again(struct daemon *daemon);
+static void on_port(struct loop *loop, struct loop_timer *timer);
 
-/* The predecessor of a reset may have held it. */
+/* Test harnesses of AWS's agent wait for this line. A taken port is tried again: the predecessor of
+   a reset may have held it. */
+static void tell_port(struct daemon *daemon)
+{
+    if (daemon->server)
+        log_info("serving on localhost:%u", http_server_port(daemon->server));
+    else
+        loop_timer_start(daemon->parts.loop, &daemon->port, clock_monotonic_ns() + port_pause_ns,
+                         on_port);
+}
+
 static void on_port(struct loop *loop, struct loop_timer *timer)
 {
     struct daemon *daemon = (struct daemon *)((char *)timer - offsetof(struct daemon, port));
     (void)loop;
-    if (open_server(daemon, NULL) == EXIT_STATUS_OK)
-        log_info("serving on localhost:%u", http_server_port(daemon->server));
-    else
-        try_port_again(daemon);
-}
-
-static void try_port_again(struct daemon *daemon)
-{
-    loop_timer_start(daemon->parts.loop, &daemon->port, clock_monotonic_ns() + port_pause_ns,
-                     on_port);
+    open_server(daemon, NULL);
+    tell_port(daemon);
 }
 
 /* First of all: the function's own start waits for it. */
@@ -218,11 +220,7 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     loop_signal(parts->loop, &daemon->signals, &signals, on_signal);
-    /* Test harnesses of AWS's agent wait for this line. */
-    if (daemon->server)
-        log_info("serving on localhost:%u", http_server_port(daemon->server));
-    else
-        try_port_again(daemon);
+    tell_port(daemon);
     if (daemon->extension)
         extension_start(daemon->extension, parts->source);
     return EXIT_STATUS_OK;

@@ -62,7 +62,7 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
         return EXIT_STATUS_FAILURE;
     if (rc) {
         configurations_check_root(parts->configurations); /* logs why */
-        log_warn("until there is a region, configurations are to be had over HTTP only");
+        log_warn("until there is a region, readers in C get nothing new; HTTP does not need it");
     }
     return EXIT_STATUS_OK;
 }

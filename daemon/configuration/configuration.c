@@ -155,7 +155,9 @@ void configurations_check_root(struct configurations *set)
         log_once(&set->root_error, &error);
         return;
     }
-    if (rc == 1 || set->root_error.code)
+    if (set->root_error.code)
+        log_info("there is a region now");
+    else if (rc == 1)
         log_warn("the region's directory was removed or replaced: made it anew");
     set->root_error.code = 0;
 }

@@ -230,7 +230,7 @@ static void drop(struct credentials_provider *provider, bool is_restored)
         transfer_cancel(container->fetch);
         container->fetch = NULL;
     }
-    transfers_drop_idle(container->transfers, true);
+    transfers_drop_idle(container->transfers, is_restored);
 }
 
 static void stop(struct credentials_provider *provider, void (*closed)(void *context),

@@ -125,50 +125,45 @@ int region_file_remove(int directory, const char *name)
     return unlinkat(directory, name, AT_REMOVEDIR) == 0 ? 0 : -errno;
 }
 
-/* Links the unnamed file; what has that name is an orphan and goes. */
-static int link_unnamed(int fd, int directory, const char *name)
+/* An unnamed file is linked, one with a temporary name renamed. */
+static int try_name(const struct unfinished *file, int directory, const char *name)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0)
-        return 0;
-    if (errno != EEXIST)
-        return -errno;
-    int rc = region_file_remove(directory, name);
-    if (rc)
-        return rc;
-    return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+    int rc;
+    if (file->temporary[0]) {
+        rc = renameat(directory, file->temporary, directory, name);
+    } else {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+        rc = linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW);
+    }
+    return rc == 0 ? 0 : -errno;
 }
 
-/* Over a file of that name, and over a directory that somebody else has put there. */
-static int rename_over(int directory, const char *temporary, const char *name)
+/* Over what has that name: an orphan, or what somebody else has put there. */
+static int take_name(const struct unfinished *file, int directory, const char *name)
 {
-    if (renameat(directory, temporary, directory, name) == 0)
-        return 0;
-    if (errno != EISDIR)
-        return -errno;
-    int rc = region_file_remove(directory, name);
-    if (rc)
+    int rc = try_name(file, directory, name);
+    if (rc != -EEXIST && rc != -EISDIR)
         return rc;
-    return renameat(directory, temporary, directory, name) == 0 ? 0 : -errno;
+    rc = region_file_remove(directory, name);
+    return rc ? rc : try_name(file, directory, name);
 }
 
 static int give_name(struct unfinished *file, int directory, enum region_kind kind,
                      const char *name)
 {
-    if (!file->temporary[0] && kind == REGION_VERSION)
-        return link_unnamed(file->fd, directory, name);
-    if (!file->temporary[0]) {
+    int rc = 0;
+    if (!file->temporary[0] && kind == REGION_HEAD) {
         /* A head replaces one that readers may open right now, so it must never be missing: it is
            renamed, for which it needs a name first. */
         char temporary[sizeof file->temporary];
         temporary_name(temporary, sizeof temporary);
-        int linked = link_unnamed(file->fd, directory, temporary);
-        if (linked)
-            return linked;
+        rc = take_name(file, directory, temporary);
+        if (rc)
+            return rc;
         memcpy(file->temporary, temporary, sizeof temporary);
     }
-    int rc = rename_over(directory, file->temporary, name);
+    rc = take_name(file, directory, name);
     if (rc == 0)
         file->temporary[0] = '\0';
     return rc;
