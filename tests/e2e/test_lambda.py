@@ -100,30 +100,42 @@ def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws):
     assert calls.starts == 1 and calls.received == 6
 
 
+def waiting_s(api, left_s):
+    """How long an invocation keeps it from asking for the next event."""
+    asked = len(api.times)
+    began = time.monotonic()
+    api.invoke(left_s=left_s)
+    api.wait_parked(asked + 1)
+    return api.times[-1] - began
+
+
 def test_a_poll_is_waited_for_until_shortly_before_the_deadline(aws):
     aws.fake.put(NAME, ONE)
     with extension(aws, SHMCONF_REQUEST_TIMEOUT="20s", **quick(aws)) as (api, daemon):
         stalled = aws.fake.fault(operation="get", stall="request")
         aws.fake.wait_calls(lambda calls: calls.gets == 2)
-        began = time.monotonic()
-        api.invoke(left_s=1.0)
-        api.wait_parked(2)
-        assert 0.8 < time.monotonic() - began < 3
+        waits = [waiting_s(api, left_s=1.0) for _ in range(5)]
+        assert 0.8 < min(waits) < 1.0, waits  # once in five the machine is not that busy
         stalled.release()
         wait_until(lambda: daemon.get(url(NAME)).status == 200)
 
 
 def test_a_poll_is_waited_for_no_longer_than_the_poll_timeout(aws):
+    """Each of its calls has that long, and here it makes three: refused, a session, its content."""
     aws.fake.put(NAME, ONE)
-    with extension(aws, AWS_APPCONFIG_EXTENSION_POLL_TIMEOUT_MILLIS="300",
-                   **quick(aws)) as (api, _):
-        aws.fake.fault(operation="get", stall="request", times=None)
-        aws.fake.wait_calls(lambda calls: calls.gets == 2)
-        began = time.monotonic()
-        api.invoke(left_s=100)
-        api.wait_parked(2)
-        assert time.monotonic() - began < 3
-        aws.fake.clear_faults()
+    with extension(aws, AWS_APPCONFIG_EXTENSION_POLL_TIMEOUT_MILLIS="400",
+                   **quick(aws)) as (api, daemon):
+        waits = []
+        for turn in range(5):
+            daemon.send(signal.SIGSTOP)  # no timer of its own begins the poll
+            time.sleep(1.1)
+            aws.fake.expire_tokens()
+            aws.fake.fault(delay=0.3, times=None)
+            daemon.send(signal.SIGCONT)
+            waits.append(waiting_s(api, left_s=100))
+            aws.fake.clear_faults()
+            aws.fake.wait_calls(lambda calls: calls.starts >= turn + 2)
+        assert 0.35 < min(waits) < 0.6, waits
 
 
 @pytest.mark.parametrize("deadline", [0, -5000, "soon", None, 1e300])
@@ -192,6 +204,16 @@ def test_every_shutdown_ends_it_and_leaves_the_region(aws, event):
             assert reader("enter")["text"] == ONE
 
 
+@pytest.mark.parametrize("deadline", [None, 0, "soon"])
+def test_a_shutdown_without_a_deadline_has_a_second(aws, deadline):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        more = {} if deadline is None else {"deadlineMs": deadline}
+        api.give({"eventType": "SHUTDOWN", **more}, "text/plain")
+        assert daemon.wait_end() == 0
+        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 1\.0 s are left") == 1
+
+
 def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
     aws.fake.put(NAME, ONE)
     with extension(aws, SHMCONF_REQUEST_TIMEOUT="60s", **quick(aws)) as (api, daemon):
@@ -245,6 +267,28 @@ def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):
             api.wait_parked(2)
         calls = aws.fake.calls()
         assert (calls.starts, calls.received) == (1, 1)
+
+
+def test_what_is_late_after_a_reset_is_checked_at_the_first_invocation(aws):
+    """Its own timers would begin that one after the other, over a whole interval."""
+    names = [f"Shop:Prod:Late{number}" for number in range(30)]
+    aws.fake.poll_interval_s = 5
+    with extension(aws, SHMCONF_POLL_INTERVAL="5") as (api, daemon):
+        for name in names:
+            aws.fake.put(name, ONE)
+            assert daemon.get(url(name)).text == ONE
+        daemon.kill()
+        api.reset()
+        time.sleep(5.5)
+        for name in names:
+            aws.fake.put(name, TWO)
+        daemon.start()
+        api.wait_parked(1)
+        api.invoke()
+        api.wait_parked(2)
+        for name in reversed(names):  # not by requests, which have it checked as well
+            with Reader(daemon.root, name) as reader:
+                assert reader("enter")["text"] == TWO
 
 
 def test_managed_instances_are_shut_down_only(aws):

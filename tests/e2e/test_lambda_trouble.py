@@ -51,6 +51,17 @@ def test_a_refused_registration_ends_it_at_once_with_the_reason(aws, answer):
         daemon.process = None
 
 
+@pytest.mark.parametrize("identifier", ["", "a b", "a\tb", "a\x01b", "a\x7fb", "a\xe9b", "a" * 4096],
+                         ids=["none", "blank", "tab", "control", "delete", "latin", "long"])
+def test_an_identifier_that_fits_no_header_is_refused(aws, identifier):
+    with extension(aws, ExtensionsApi(identifier=identifier), start=False) as (_, daemon):
+        with pytest.raises(AssertionError):
+            daemon.start()
+        assert daemon.wait_end() == 1
+        assert daemon.count_log("FATAL .*no usable Lambda-Extension-Identifier") == 1
+        daemon.process = None
+
+
 def test_without_anybody_at_the_address_it_ends_with_the_reason(aws):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

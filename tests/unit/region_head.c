@@ -59,6 +59,24 @@ static void a_head_with_an_impossible_generation_is_not_taken_over(struct fixtur
     }
 }
 
+static void a_wrong_size_in_a_head_is_mended_by_a_restart(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    struct shmconf_head head = fixture_head(f, "A/B/C/head");
+    head.cells[head.seq & 1].record.payload_size = 5;
+    fixture_write_head(f, "A/B/C/head", &head);
+    fixture_restart(f);
+
+    entry = fixture_entry(f, "A:B:C");
+    CHECK_STRING("one", region_entry_version(entry)->payload);
+    CHECK_INT(1, region_entry_check(entry, NULL));
+    head = fixture_head(f, "A/B/C/head");
+    CHECK_INT(3, head.cells[head.seq & 1].record.payload_size);
+    region_entry_close(entry);
+}
+
 /* As after a restored backup that was unpacked in the wrong place. */
 static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
 {
@@ -86,6 +104,7 @@ int main(void)
 {
     fixture_run(a_head_whose_name_was_written_over_is_replaced);
     fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
+    fixture_run(a_wrong_size_in_a_head_is_mended_by_a_restart);
     fixture_run(a_head_of_another_name_is_not_taken_over);
     return 0;
 }

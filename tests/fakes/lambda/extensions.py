@@ -52,8 +52,9 @@ class ExtensionsApi:
     """`refusals` are answers given instead: {"register" | "next": [(status, body), ...]}, where None
     for the pair closes the connection. `name` is the file's, as Lambda expects it."""
 
-    def __init__(self, name="shmconfd", managed=False, refusals=None):
+    def __init__(self, name="shmconfd", managed=False, refusals=None, identifier=ID):
         self.name = name
+        self.identifier = identifier
         self.managed = managed
         self.refusals = refusals or {}
         self.changed = threading.Condition()
@@ -96,7 +97,7 @@ class ExtensionsApi:
             refused, answer = self.refused("register")
             return answer if refused else self.register(headers, body)
         if method == "GET" and path == f"{PREFIX}/event/next":
-            if headers.get("Lambda-Extension-Identifier") != ID or not self.registrations:
+            if headers.get("Lambda-Extension-Identifier") != self.identifier or not self.registrations:
                 self.breaches.append("event/next without a registration")
                 return 403, b'{"errorType":"Extension.UnknownExtensionIdentifier"}'
             refused, answer = self.refused("next")
@@ -124,7 +125,7 @@ class ExtensionsApi:
         self.registrations.append(events)
         self.changed.notify_all()
         return 200, b'{"functionName":"f","functionVersion":"$LATEST","handler":"h"}', (
-            ("Lambda-Extension-Identifier", ID),)
+            ("Lambda-Extension-Identifier", self.identifier),)
 
     def next(self, connection):
         if self.is_parked:
