@@ -119,7 +119,7 @@ static char *value_of(const struct field *field, const unsigned char *bytes)
     case FIELD_NUMBER:
         return text_format("%" PRIu64, number_of(bytes, field->size));
     case FIELD_HEX:
-        return text_format("%" PRIx64, number_of(bytes, field->size));
+        return text_format("0x%" PRIx64, number_of(bytes, field->size));
     case FIELD_TIME:
         text_time(time, number_of(bytes, field->size));
         return text_format("%s", time);
