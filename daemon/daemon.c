@@ -102,6 +102,7 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     struct parts *parts = &daemon->parts;
     const struct settings *settings = parts->settings;
     struct http_options options = {.host = settings->http_host,
+                                   .is_hurried = settings->lambda != NULL,
                                    .port = settings->http_port,
                                    .client_timeout_ns = settings->client_timeout_ns,
                                    .connections_max = settings->max_clients,
@@ -113,6 +114,12 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     int rc = http_server_open(&daemon->server, parts->loop, &options, error);
+    if (settings->lambda && (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT)) {
+        if (error)
+            log_error("%s: %s; localhost instead", error->subject, error->message);
+        options.host = "localhost";
+        rc = http_server_open(&daemon->server, parts->loop, &options, error);
+    }
     /* In Lambda, where 1,024 descriptors are all there are, one function asks. */
     if (rc == 0 && http_server_limit(daemon->server) < settings->max_clients && !settings->lambda)
         log_warn("%zu HTTP clients at a time and not %u: ulimit -n leaves no more",

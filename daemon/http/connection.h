@@ -234,9 +234,11 @@ void answer_compose_refusal(struct connection *connection, int status);
 
 /*
  * Opens the sockets that `host` stands for, at most HTTP_LISTENERS_MAX, and sets `*port` when it is
- * 0. On failure none is left open.
+ * 0. On failure none is left open: -EADDRNOTAVAIL for a name that nobody knows; unless `may_ask`,
+ * no name server is asked, which takes seconds when it is silent.
  */
-int http_listen(const char *host, unsigned *port, int *fds, size_t *count, struct error *error);
+int http_listen(const char *host, bool may_ask, unsigned *port, int *fds, size_t *count,
+                struct error *error);
 
 /* server.c */
 

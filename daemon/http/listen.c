@@ -98,9 +98,10 @@ static void add_ipv6(struct places *places, const struct in6_addr *address)
     add_place(places, (struct sockaddr *)&socket_address, sizeof socket_address);
 }
 
-static int resolve(const char *host, struct places *places, struct error *error)
+static int resolve(const char *host, bool may_ask, struct places *places, struct error *error)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | (may_ask ? 0 : AI_NUMERICHOST)};
     struct addrinfo *found = NULL;
     int code = getaddrinfo(host, NULL, &hints, &found);
     if (code != 0)
@@ -114,7 +115,7 @@ static int resolve(const char *host, struct places *places, struct error *error)
     return 0;
 }
 
-static int find_places(const char *host, struct places *places, struct error *error)
+static int find_places(const char *host, bool may_ask, struct places *places, struct error *error)
 {
     if (strcmp(host, "localhost") == 0) {
         add_ipv4(places, INADDR_LOOPBACK);
@@ -127,7 +128,7 @@ static int find_places(const char *host, struct places *places, struct error *er
         places->first_only = true;
         return 0;
     }
-    return resolve(host, places, error);
+    return resolve(host, may_ask, places, error);
 }
 
 /* The socket of "::" takes IPv4 as well. */
@@ -218,10 +219,11 @@ static int open_places(struct places *places, unsigned *port, int *fds, size_t *
     return 0;
 }
 
-int http_listen(const char *host, unsigned *port, int *fds, size_t *count, struct error *error)
+int http_listen(const char *host, bool may_ask, unsigned *port, int *fds, size_t *count,
+                struct error *error)
 {
     struct places places = {0};
-    int code = find_places(host, &places, error);
+    int code = find_places(host, may_ask, &places, error);
     if (code < 0)
         return code;
     unsigned wanted = *port;

@@ -20,9 +20,6 @@ enum { SESSION_INTERVAL_MIN_S = 15, SESSION_INTERVAL_MAX_S = 86400, IDENTIFIER_M
 /* First fetches at a time that requests alone want: more would only wait for each other. */
 enum { FIRST_FETCHES_MAX = 256 };
 
-/* A timer that is later than this was not only kept waiting. */
-static const uint64_t late_max = 2 * NS_PER_S;
-
 /* Longer than the first call takes where all is well. */
 static const uint64_t alone_ns = 500 * NS_PER_MS;
 
@@ -192,55 +189,6 @@ static int prefetch(struct aws_source *source, const struct aws_source_options *
     return 0;
 }
 
-/* After a snapshot was restored, copies of this process may use the same tokens. */
-static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_ns, uint64_t now)
-{
-    struct schedule shifted = follow->schedule;
-    schedule_elapse(&shifted, missed_ns);
-    if (kind == THAW_RESTORED && follow->source->is_snapshot)
-        schedule_elapse(&shifted, UINT64_MAX); /* what it knows is everybody's, and perhaps old */
-    else if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
-        return; /* the clock may only have been set: the service counts on */
-    if (kind == THAW_RESTORED)
-        follow_drop_token(follow);
-    follow->schedule = shifted;
-}
-
-void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
-{
-    uint64_t missed_ns;
-    struct thaw_clocks now = thaw_clocks_now();
-    enum thaw_kind kind = thaw_look(&source->thaw, &now, &missed_ns);
-    /* Many timers may be late in the turn after the thaw; the first one did it all. */
-    bool is_told = source->thaw_turn_ns == loop_now(source->loop);
-    if ((kind == THAW_NONE && (late_ns <= late_max || is_told)) || source->is_stopping)
-        return;
-    source->thaw_turn_ns = loop_now(source->loop);
-    log_info("%s for %.1f s: new connections, and checks what is due",
-             kind == THAW_SLEPT      ? "the machine slept"
-             : kind == THAW_RESTORED ? "the wall clock jumped"
-                                     : "the process was stopped",
-             (double)(missed_ns > late_ns ? missed_ns : late_ns) / (double)NS_PER_S);
-    for (struct follow *follow = source->first; follow; follow = follow->next) {
-        follow->was_running = follow->call != NULL;
-        follow_interrupt(follow);
-        if (kind != THAW_NONE)
-            elapse(follow, kind, missed_ns, now.monotonic);
-    }
-    if (kind == THAW_RESTORED)
-        source->is_snapshot = false;
-    transfers_drop_idle(source->transfers, kind == THAW_RESTORED);
-    if (kind != THAW_NONE)
-        appconfig_data_drop_credentials(source->data);
-    /* Each once: what was missed meanwhile is not made up for. */
-    for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (follow->was_running || follow->timer.position)
-            follow_go(follow);
-        if (!follow->call)
-            follow_arm(follow);
-    }
-}
-
 /* Whether requests alone may begin another first fetch. */
 static bool may_fetch_first(const struct aws_source *source)
 {
@@ -386,7 +334,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->credentials = options->credentials;
     source->configurations = configurations;
     source->poll_interval_ns = options->poll_interval_ns;
-    source->is_snapshot = options->is_snapshot;
+    source->snapshot = options->is_snapshot ? SNAPSHOT_STARTING : SNAPSHOT_NONE;
     source->is_waited_for = options->is_waited_for;
     source->request_timeout_ns = options->request_timeout_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);

@@ -31,7 +31,10 @@ static void on_timer(struct loop *loop, struct loop_timer *timer)
     struct follow *follow = (struct follow *)((char *)timer - offsetof(struct follow, timer));
     uint64_t now = loop_now(loop);
     aws_source_look_for_thaw(follow->source, now > follow->armed_ns ? now - follow->armed_ns : 0);
-    follow_go(follow);
+    if (aws_source_holds_back(follow->source, follow))
+        follow->not_before_ns = now + follow->source->poll_interval_ns;
+    else
+        follow_go(follow);
     if (!follow->call)
         follow_arm(follow);
 }

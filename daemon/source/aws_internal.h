@@ -32,6 +32,13 @@ struct follow {
     struct source_waiter *waiters;
 };
 
+/* Of Lambda's SnapStart: the process is started once, and copies go on from where it was parked. */
+enum snapshot_state {
+    SNAPSHOT_NONE, /* this is none, or a restored copy that has had its first event */
+    SNAPSHOT_STARTING,
+    SNAPSHOT_PARKED, /* ready for the first event: a snapshot may be taken, or this is a copy */
+};
+
 struct aws_source {
     struct source base;
     struct loop *loop;
@@ -49,8 +56,9 @@ struct aws_source {
     void *tree;            /* of search.h, by name */
     struct follow *first;
     struct source_waiter *settled; /* who waits until no check runs */
-    bool is_snapshot;              /* of which this process has not yet been restored */
-    bool is_waited_for;            /* see struct aws_source_options */
+    enum snapshot_state snapshot;
+    uint64_t restored_ns; /* monotonic, when a restore was noticed last; 0: never */
+    bool is_waited_for;   /* see struct aws_source_options */
     bool is_stopping;
 };
 
@@ -86,8 +94,14 @@ uint64_t aws_source_wait_of(const struct aws_source *source, const struct shmcon
 /* Goes on with these, as far as there is room. */
 void aws_source_resume(struct aws_source *source, const struct recovered *recovered);
 
-/* aws.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
+/* aws_thaw.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);
+
+/* At the end of the start, and at each event of Lambda. */
+void aws_source_look_for_event(struct aws_source *source);
+
+/* Whether its timer checks nothing now: a token is good for one call, and all copies have it. */
+bool aws_source_holds_back(struct aws_source *source, const struct follow *follow);
 
 /* aws_settle.c: the `settle` of this source; and what is to be called last when a check has ended.
  */

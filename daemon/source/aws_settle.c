@@ -36,7 +36,7 @@ static bool interrupt_old(struct follow *follow)
 bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
 {
     struct aws_source *source = (struct aws_source *)base;
-    aws_source_look_for_thaw(source, 0);
+    aws_source_look_for_event(source);
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         bool was_running = parked_ns > parked_max && interrupt_old(follow);
         if (was_running || follow->timer.position)

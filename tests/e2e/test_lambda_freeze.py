@@ -176,6 +176,36 @@ def test_a_restored_snapshot_starts_anew_at_its_first_invocation(aws, tmp_path):
     assert aws.fake.calls().received == 3
 
 
+def test_the_first_event_is_that_of_a_restored_copy_whatever_the_clocks_say(aws):
+    """Which of them stand still meanwhile is not documented: here none does, and little time passes."""
+    aws.fake.put(NAME, '"old"')
+    aws.fake.keys.clear()
+    with ContainerEndpoint(aws.fake, life_s=72000) as endpoint, \
+            extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="3600",
+                      **endpoint.environment) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        for turn, (text, connections) in enumerate((('"new"', 2), ('"newer"', 2)), 1):
+            aws.fake.put(NAME, text)
+            api.invoke()
+            api.wait_parked(1 + turn)
+            assert reader("enter")["text"] == '"new"'  # and from then on when a check is due
+            calls = aws.fake.calls()
+            assert (calls.starts, calls.gets, endpoint.requests) == (2, 2, 2)
+            assert aws.fake.notes["connections"] == connections
+
+
+def test_what_is_parked_for_a_snapshot_does_not_use_what_its_copies_share(aws):
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, "text", content_type="text/plain")
+    with extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start",
+                   SHMCONF_POLL_INTERVAL="1") as (api, daemon):
+        time.sleep(2.5)
+        assert aws.fake.calls().gets == 1
+        api.invoke()
+        api.wait_parked(2)
+        assert (aws.fake.calls().starts, aws.fake.calls().gets) == (2, 2)
+        aws.fake.wait_calls(lambda calls: calls.gets >= 4)  # it is a process like any other now
+
+
 def test_a_snapshot_restored_before_its_next_check_has_a_session_of_its_own(aws, tmp_path):
     """Each copy has the token of the snapshot, and only one of them could use it."""
     clock = VirtualClock(tmp_path / "clock")

@@ -296,6 +296,16 @@ def test_four_megabytes_fit_into_the_smallest_function(aws):
 # ---- The region and the port --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("host", ["nosuch.example.com", "192.0.2.1", "2001:db8::1"])
+def test_a_host_that_it_cannot_have_is_localhost_at_once(aws, host):
+    """Nobody is asked about a name: a name server that is silent would stop everything."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_HTTP_HOST=host) as (api, daemon):
+        expect_line(daemon, host, "SHMCONF_HTTP_HOST", "localhost instead")
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
 def test_a_taken_port_leaves_shared_memory(aws):
     aws.fake.put(NAME, ONE)
     with socket.socket() as taken:

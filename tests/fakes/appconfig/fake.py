@@ -273,6 +273,8 @@ class Fake(Rules):
         return delivered and fault.connection != "close"
 
     def count_connection(self, connection):
+        if not connection.counted:
+            self.note("connections")
         connection.counted = True
         count = self.server.open_connections()
         with self.lock:

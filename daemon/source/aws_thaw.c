@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What no longer holds when this process was frozen, or is a copy that goes on from a snapshot. */
+#include "base/clock.h"
+#include "log/log.h"
+#include "source/aws_internal.h"
+
+/* A timer that is later than this was not only kept waiting. */
+static const uint64_t late_max = 2 * NS_PER_S;
+
+/* The first event after a restore comes no later than this, if the restore was noticed before. */
+static const uint64_t first_event_max = 10 * NS_PER_S;
+
+static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_ns, uint64_t now)
+{
+    struct schedule shifted = follow->schedule;
+    bool is_copy = follow->source->snapshot == SNAPSHOT_PARKED;
+    schedule_elapse(&shifted, missed_ns);
+    if (kind == THAW_RESTORED && is_copy)
+        schedule_elapse(&shifted, UINT64_MAX); /* what it knows is everybody's, and perhaps old */
+    else if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
+        return; /* the clock may only have been set: the service counts on */
+    if (kind == THAW_RESTORED)
+        follow_drop_token(follow);
+    follow->schedule = shifted;
+}
+
+static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t missed_ns)
+{
+    uint64_t now = clock_monotonic_ns();
+    source->thaw_turn_ns = loop_now(source->loop);
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        follow->was_running = follow->call != NULL;
+        follow_interrupt(follow);
+        if (kind != THAW_NONE)
+            elapse(follow, kind, missed_ns, now);
+    }
+    if (kind == THAW_RESTORED)
+        source->restored_ns = now;
+    transfers_drop_idle(source->transfers, kind == THAW_RESTORED);
+    if (kind != THAW_NONE)
+        appconfig_data_drop_credentials(source->data);
+    /* Each once: what was missed meanwhile is not made up for. */
+    for (struct follow *follow = source->first; follow; follow = follow->next) {
+        if (follow->was_running || follow->timer.position)
+            follow_go(follow);
+        if (!follow->call)
+            follow_arm(follow);
+    }
+}
+
+void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
+{
+    uint64_t missed_ns;
+    struct thaw_clocks now = thaw_clocks_now();
+    enum thaw_kind kind = thaw_look(&source->thaw, &now, &missed_ns);
+    /* Many timers may be late in the turn after the thaw; the first one did it all. */
+    bool is_told = source->thaw_turn_ns == loop_now(source->loop);
+    if ((kind == THAW_NONE && (late_ns <= late_max || is_told)) || source->is_stopping)
+        return;
+    log_info("%s for %.1f s: new connections, and checks what is due",
+             kind == THAW_SLEPT      ? "the machine slept"
+             : kind == THAW_RESTORED ? "the wall clock jumped"
+                                     : "the process was stopped",
+             (double)(missed_ns > late_ns ? missed_ns : late_ns) / (double)NS_PER_S);
+    begin_anew(source, source->snapshot == SNAPSHOT_PARKED ? THAW_RESTORED : kind, missed_ns);
+}
+
+/*
+ * The first event is the restored copy's, whatever its clocks say: which of them stand still in a
+ * snapshot is not documented. One that a clock has told of a moment ago has done all this.
+ */
+void aws_source_look_for_event(struct aws_source *source)
+{
+    aws_source_look_for_thaw(source, 0);
+    if (source->snapshot == SNAPSHOT_PARKED && !source->is_stopping) {
+        uint64_t now = clock_monotonic_ns();
+        if (!source->restored_ns || now - source->restored_ns > first_event_max) {
+            log_info("the first event, restored from a snapshot: new sessions and connections");
+            begin_anew(source, THAW_RESTORED, 0);
+        }
+        source->snapshot = SNAPSHOT_NONE;
+    }
+    if (source->snapshot == SNAPSHOT_STARTING)
+        source->snapshot = SNAPSHOT_PARKED;
+}
+
+bool aws_source_holds_back(struct aws_source *source, const struct follow *follow)
+{
+    return source->snapshot == SNAPSHOT_PARKED && follow->token;
+}
