@@ -274,18 +274,6 @@ static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
     umask(old);
 }
 
-static void overwrite(struct fixture *f, const char *path, long at, const void *bytes, size_t size)
-{
-    char whole[600];
-    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
-    CHECK_INT(0, chmod(whole, 0600));
-    int fd = open(whole, O_WRONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(size, pwrite(fd, bytes, size, at));
-    CHECK_INT(0, fchmod(fd, strstr(path, "head") ? 0600 : 0400));
-    close(fd);
-}
-
 /* Whatever was written over, opened or given away under a running daemon is published again. */
 static void damage_in_place_is_repaired(struct fixture *f)
 {
@@ -300,11 +288,11 @@ static void damage_in_place_is_repaired(struct fixture *f)
         snprintf(file, sizeof file, "A/B/C/v%08llx", (unsigned long long)generation);
         snprintf(path, sizeof path, "%s/A/B/C/head", f->root);
         if (damage == 0)
-            overwrite(f, "A/B/C/head", 0, "garbage", 7);
+            fixture_overwrite(f, "A/B/C/head", 0, "garbage", 7);
         else if (damage == 1)
-            overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, seq), "\x77\x77", 2);
+            fixture_overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, seq), "\x77\x77", 2);
         else if (damage == 2)
-            overwrite(f, file, 130, "x", 1);
+            fixture_overwrite(f, file, 130, "x", 1);
         else
             CHECK_INT(0, chmod(path, 0666));
         CHECK_INT(1, region_entry_check(entry, NULL));
@@ -319,85 +307,9 @@ static void damage_in_place_is_repaired(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* A predecessor's version is served over HTTP only if all of it is as it was written. */
-static void a_damaged_version_is_not_taken_over(struct fixture *f)
-{
-    const uint32_t far = 0x7fffff00;
-    const uint64_t other = 0x1234;
-    static const struct {
-        long at;
-        size_t size;
-        bool keeps_crc; /* the header's checksum is put right again */
-    } cases[] = {{130, 1, false},
-                 {offsetof(struct shmconf_version_header, payload_offset), 4, true},
-                 {offsetof(struct shmconf_version_header, type_offset), 4, true},
-                 {offsetof(struct shmconf_version_header, instance), 8, true},
-                 {offsetof(struct shmconf_version_header, sha256), 4, true},
-                 {offsetof(struct shmconf_version_header, total), 4, true}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct region_entry *entry = fixture_entry(f, "A:B:C");
-        char file[64], whole[700];
-        struct shmconf_version_header header;
-        fixture_publish(entry, i % 2 ? "odd text" : "even text", "text/plain", "label");
-        snprintf(file, sizeof file, "A/B/C/v%08zx", i + 1);
-        region_entry_close(entry);
-        overwrite(f, file, cases[i].at, cases[i].size == 8 ? (const void *)&other : &far,
-                  cases[i].size);
-        snprintf(whole, sizeof whole, "%s/%s", f->root, file);
-        int fd = open(whole, O_RDONLY);
-        CHECK(fd >= 0);
-        CHECK_INT(sizeof header, read(fd, &header, sizeof header));
-        close(fd);
-        header.header_crc =
-            shmconf_crc32(0, &header, offsetof(struct shmconf_version_header, header_crc));
-        if (cases[i].keeps_crc)
-            overwrite(f, file, 0, &header, sizeof header);
-        fixture_restart(f);
-        entry = fixture_entry(f, "A:B:C");
-        CHECK(region_entry_version(entry) == NULL);
-        CHECK_INT(i + 1, region_entry_record(entry)->generation);
-        region_entry_close(entry);
-    }
-}
-
-/*
- * Nothing is ever synced to the disk. So after a reboot a body is what its checksum says or
- * nothing: a successor vouches for what is whole with a head of this boot, to which readers come
- * along.
- */
-static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
-{
-    char earlier[16] = "an earlier boot";
-    struct region_entry *entry = fixture_entry(f, "A:B:C");
-    struct shmconf_reader reader;
-    fixture_publish(entry, "one", "", "");
-    region_entry_close(entry);
-    overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), earlier, sizeof earlier);
-    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
-    CHECK_STRING("one", shmconf_text(shmconf_enter(&reader)).data);
-    shmconf_leave(&reader);
-    const uint32_t *seq = reader.seq;
-    CHECK(reader.head && !shmconf_is_this_boot(reader.head->boot_id));
-
-    fixture_restart(f);
-    entry = fixture_entry(f, "A:B:C");
-    CHECK_STRING("one", region_entry_version(entry)->payload);
-    CHECK_INT(1, region_entry_record(entry)->generation);
-    fixture_publish(entry, "two", "", "");
-    CHECK_INT(0, shmconf_wait(&reader, 5000));
-    CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);
-    shmconf_leave(&reader);
-    CHECK(reader.seq != seq);
-    CHECK(shmconf_is_this_boot(reader.head->boot_id));
-    CHECK_INT(0, shmconf_close(&reader));
-    region_entry_close(entry);
-}
-
 int main(void)
 {
     fixture_run(damage_in_place_is_repaired);
-    fixture_run(a_damaged_version_is_not_taken_over);
-    fixture_run(a_head_of_an_earlier_boot_is_replaced);
     fixture_run(a_name_that_was_never_published_has_no_version);
     fixture_run(a_publication_reaches_the_reader);
     fixture_run(an_equal_answer_makes_no_generation);

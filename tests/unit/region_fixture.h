@@ -127,6 +127,19 @@ static inline void fixture_allow_bytes(rlim_t bytes)
     CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
 }
 
+static inline void fixture_overwrite(struct fixture *f, const char *path, long at,
+                                     const void *bytes, size_t size)
+{
+    char whole[600];
+    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
+    CHECK_INT(0, chmod(whole, 0600));
+    int fd = open(whole, O_WRONLY);
+    CHECK(fd >= 0);
+    CHECK_INT(size, pwrite(fd, bytes, size, at));
+    CHECK_INT(0, fchmod(fd, strstr(path, "head") ? 0600 : 0400));
+    close(fd);
+}
+
 static inline unsigned fixture_mode(struct fixture *f, const char *path)
 {
     char whole[600];

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a successor does about damage, and about what an earlier boot has left. */
+#include <fcntl.h>
+#include <shmconf.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "region_fixture.h"
+
+/* A predecessor's version is served over HTTP only if all of it is as it was written. */
+static void a_damaged_version_is_not_taken_over(struct fixture *f)
+{
+    const uint32_t far = 0x7fffff00;
+    const uint64_t other = 0x1234;
+    static const struct {
+        long at;
+        size_t size;
+        bool keeps_crc; /* the header's checksum is put right again */
+    } cases[] = {{130, 1, false},
+                 {offsetof(struct shmconf_version_header, payload_offset), 4, true},
+                 {offsetof(struct shmconf_version_header, type_offset), 4, true},
+                 {offsetof(struct shmconf_version_header, instance), 8, true},
+                 {offsetof(struct shmconf_version_header, sha256), 4, true},
+                 {offsetof(struct shmconf_version_header, total), 4, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        char file[64], whole[700];
+        struct shmconf_version_header header;
+        fixture_publish(entry, i % 2 ? "odd text" : "even text", "text/plain", "label");
+        snprintf(file, sizeof file, "A/B/C/v%08zx", i + 1);
+        region_entry_close(entry);
+        fixture_overwrite(f, file, cases[i].at, cases[i].size == 8 ? (const void *)&other : &far,
+                          cases[i].size);
+        snprintf(whole, sizeof whole, "%s/%s", f->root, file);
+        int fd = open(whole, O_RDONLY);
+        CHECK(fd >= 0);
+        CHECK_INT(sizeof header, read(fd, &header, sizeof header));
+        close(fd);
+        header.header_crc =
+            shmconf_crc32(0, &header, offsetof(struct shmconf_version_header, header_crc));
+        if (cases[i].keeps_crc)
+            fixture_overwrite(f, file, 0, &header, sizeof header);
+        fixture_restart(f);
+        entry = fixture_entry(f, "A:B:C");
+        CHECK(region_entry_version(entry) == NULL);
+        CHECK_INT(i + 1, region_entry_record(entry)->generation);
+        region_entry_close(entry);
+    }
+}
+
+/*
+ * Nothing is ever synced to the disk. So after a reboot a body is what its checksum says or
+ * nothing: a successor vouches for what is whole with a head of this boot, to which readers come
+ * along.
+ */
+static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
+{
+    char earlier[16] = "an earlier boot";
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    fixture_overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), earlier,
+                      sizeof earlier);
+    CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+    CHECK_STRING("one", shmconf_text(shmconf_enter(&reader)).data);
+    shmconf_leave(&reader);
+    const uint32_t *seq = reader.seq;
+    CHECK(reader.head && !shmconf_is_this_boot(reader.head->boot_id));
+
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    CHECK_STRING("one", region_entry_version(entry)->payload);
+    CHECK_INT(1, region_entry_record(entry)->generation);
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, 5000));
+    CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);
+    shmconf_leave(&reader);
+    CHECK(reader.seq != seq);
+    CHECK(shmconf_is_this_boot(reader.head->boot_id));
+    CHECK_INT(0, shmconf_close(&reader));
+    region_entry_close(entry);
+}
+
+/* Nor may a new head vouch for it: until the source brings it again there is nothing. */
+static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
+{
+    char earlier[16] = "an earlier boot";
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader early;
+    struct shmconf_reader late;
+    fixture_publish(entry, "one", "", "");
+    CHECK_INT(0, shmconf_open(&early, "A:B:C", 0));
+    CHECK_STRING("one", shmconf_text(shmconf_enter(&early)).data);
+    shmconf_leave(&early);
+    region_entry_close(entry);
+    fixture_overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), earlier,
+                      sizeof earlier);
+    fixture_overwrite(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "x", 1);
+
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    CHECK(region_entry_version(entry) == NULL);
+    CHECK(shmconf_open(&late, "A:B:C", 0) == 0);
+    CHECK(shmconf_enter(&late) == NULL);
+    shmconf_leave(&late);
+    fixture_publish(entry, "two", "", "");
+    /* By MOVED, which has it look at the path, not at each read. */
+    for (int turn = 0; turn < 500 && strcmp(shmconf_text(shmconf_enter(&early)).data, "two");
+         turn++) {
+        shmconf_leave(&early);
+        usleep(10000);
+    }
+    CHECK_STRING("two", shmconf_text(shmconf_enter(&early)).data);
+    shmconf_leave(&early);
+    shmconf_leave(&early);
+    CHECK_INT(0, shmconf_close(&early));
+    CHECK_INT(0, shmconf_close(&late));
+    region_entry_close(entry);
+}
+
+int main(void)
+{
+    fixture_run(a_damaged_version_is_not_taken_over);
+    fixture_run(a_head_of_an_earlier_boot_is_replaced);
+    fixture_run(a_spoilt_version_of_an_earlier_boot_is_never_read);
+    return 0;
+}
