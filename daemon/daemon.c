@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,10 @@
 
 /* How long requests in progress may take after SIGTERM. */
 static const uint64_t drain_ns = 2 * NS_PER_S;
+
+/* A predecessor that was just killed: the kernel closes the sockets of its io_uring some time after
+   its end, 172 ms at most in 20 tries. */
+static const uint64_t port_patience_ns = NS_PER_S;
 
 /* Between two attempts to have the port, in Lambda. */
 static const uint64_t port_pause_ns = NS_PER_S;
@@ -97,6 +102,30 @@ static void on_signal(struct loop *loop, struct loop_op *op, int result)
     begin_end(daemon, loop_now(loop) + drain_ns);
 }
 
+static int open_patiently(struct daemon *daemon, const struct http_options *options,
+                          struct error *error)
+{
+    uint64_t end = clock_monotonic_ns() + port_patience_ns;
+    int rc = http_server_open(&daemon->server, daemon->parts.loop, options, error);
+    while (rc == -EADDRINUSE && clock_monotonic_ns() < end) {
+        poll(NULL, 0, 10);
+        rc = http_server_open(&daemon->server, daemon->parts.loop, options, error);
+    }
+    return rc;
+}
+
+/* A host that is none of this machine's must not leave the function without HTTP. */
+static int open_in_lambda(struct daemon *daemon, struct http_options *options, struct error *error)
+{
+    int rc = http_server_open(&daemon->server, daemon->parts.loop, options, error);
+    if (rc != -EADDRNOTAVAIL && rc != -EAFNOSUPPORT)
+        return rc;
+    if (error)
+        log_error("%s: %s; localhost instead", error->subject, error->message);
+    options->host = "localhost";
+    return http_server_open(&daemon->server, daemon->parts.loop, options, error);
+}
+
 static enum exit_status open_server(struct daemon *daemon, struct error *error)
 {
     struct parts *parts = &daemon->parts;
@@ -113,13 +142,8 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
         files.rlim_cur = files.rlim_max; /* the soft limit is for programs that use select */
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    int rc = http_server_open(&daemon->server, parts->loop, &options, error);
-    if (settings->lambda && (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT)) {
-        if (error)
-            log_error("%s: %s; localhost instead", error->subject, error->message);
-        options.host = "localhost";
-        rc = http_server_open(&daemon->server, parts->loop, &options, error);
-    }
+    int rc = settings->lambda ? open_in_lambda(daemon, &options, error)
+                              : open_patiently(daemon, &options, error);
     /* In Lambda, where 1,024 descriptors are all there are, one function asks. */
     if (rc == 0 && http_server_limit(daemon->server) < settings->max_clients && !settings->lambda)
         log_warn("%zu HTTP clients at a time and not %u: ulimit -n leaves no more",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the daemon listens: HTTP_HOST and HTTP_PORT."""
 import socket
+import threading
 
 import pytest
 
-from daemon import run
+from daemon import Daemon, run
 from http_client import CHECKOUT, Client, serve
 
 # 127.0.0.2 stands for every other address of the machine.
@@ -70,6 +71,16 @@ def test_port_of_another_daemon_ends_it_with_5(tmp_path):
         ended = run(env=settings(tmp_path / "second", HTTP_PORT=daemon.port))
         assert ended.returncode == 5
         assert answers(V4, daemon.port)
+
+
+def test_port_that_is_taken_for_a_moment_is_awaited(tmp_path):
+    """The kernel closes the sockets of a killed daemon's io_uring some time after its end."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    with Daemon(tmp_path, env={"SHMCONF_HTTP_PORT": str(taken.getsockname()[1])},
+                start=False) as daemon:
+        threading.Timer(0.2, taken.close).start()
+        daemon.start()
+        assert daemon.count_log("INFO serving on localhost") == 1
 
 
 def test_port_is_free_again_at_once(tmp_path):

@@ -58,6 +58,8 @@ def test_doctor_names_what_is_in_the_way(tmp_path):
     assert found["region"] == ("note", f"{root / 'none'} is not there: shmconfd makes it when it "
                                        "starts")
     assert found["AWS region"][0] == "note"
+    found = diagnose(root / "none/below", 1, SHMCONF_HTTP_PORT="1")
+    assert found["region"][0] == "bad" and "make the directory above" in found["region"][1]
     link = tmp_path / "link"
     link.symlink_to(root)
     found = diagnose(link, 1, SHMCONF_HTTP_PORT="1")

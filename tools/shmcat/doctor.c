@@ -57,14 +57,29 @@ static char *nearest_directory(const char *path)
     return at;
 }
 
+/* The daemon makes the last level only. */
+static bool is_parent_there(const char *root)
+{
+    cleanup_free char *parent = text_format("%s", root);
+    char *slash = strrchr(parent, '/');
+    if (!slash || slash == parent)
+        return true;
+    *slash = '\0';
+    return access(parent, F_OK) == 0;
+}
+
 static void check_root(struct diagnosis *diagnosis)
 {
     const char *root = diagnosis->place->root;
     struct stat status;
     int fd =
         shmconf_descend(diagnosis->place, SHMCONF_AT_FDCWD, root, diagnosis->place->root_is_given);
-    if (fd == -ENOENT) {
+    if (fd == -ENOENT && is_parent_there(root)) {
         say(diagnosis, NOTE, "region", "%s is not there: shmconfd makes it when it starts", root);
+        return;
+    }
+    if (fd == -ENOENT) {
+        say(diagnosis, BAD, "region", "%s cannot be made: make the directory above it first", root);
         return;
     }
     if (fd < 0) {
@@ -144,6 +159,8 @@ static void check_disk(struct diagnosis *diagnosis)
     if (disk.f_flag & ST_RDONLY)
         say(diagnosis, BAD, "disk", "%s is read-only: set SHMCONF_DIR to where one may write",
             directory);
+    else if (disk.f_files > 0 && disk.f_favail == 0)
+        say(diagnosis, BAD, "disk", "no file can be made in %s: it has no inodes left", directory);
     else
         say(diagnosis, mib < 16 ? BAD : GOOD, "disk",
             "%" PRIu64 " MiB are free in %s; a configuration needs twice its size", mib, directory);
@@ -151,7 +168,7 @@ static void check_disk(struct diagnosis *diagnosis)
     if (fd >= 0) {
         say(diagnosis, GOOD, "files", "files without a name can be made in %s", directory);
         close(fd);
-    } else if (errno == EACCES || errno == EROFS || errno == EPERM) {
+    } else if (errno == EACCES || errno == EROFS || errno == EPERM || errno == ENOSPC) {
         say(diagnosis, NOTE, "files", "%s: %s; shmconfd's user must be able to", directory,
             strerror(errno));
     } else {

@@ -5,7 +5,8 @@
 
 #include "shmcat/shmcat.h"
 
-const char *const remedy_republish = "restart shmconfd, which publishes what it can anew";
+const char *const remedy_republish =
+    "restart shmconfd: it publishes it anew as soon as its source has it";
 const char *const remedy_make_anew = "remove it; shmconfd then makes it anew";
 
 static bool is_directory(const struct config *config, const char *file)

@@ -47,8 +47,9 @@ static int handle(void *context, const struct runtime_event *event, FILE *answer
     struct shmconf_slice text = {.data = built_in, .size = sizeof built_in - 1};
     if (version)
         text = shmconf_text(version);
-    fprintf(answer, "{\"configuration\": %.*s, \"generation\": %" PRIu64, (int)text.size, text.data,
-            version ? version->generation : 0);
+    fputs("{\"configuration\": ", answer);
+    fwrite(text.data, 1, text.size, answer); /* the daemon has seen that it is JSON */
+    fprintf(answer, ", \"generation\": %" PRIu64, version ? version->generation : 0);
     fprintf(answer, ", \"process\": %ld, \"invocation\": %lu}", (long)getpid(),
             function->invocations);
     shmconf_leave(&function->config); /* from here on `text` may not be used */
