@@ -120,6 +120,19 @@ def test_a_poll_is_waited_for_until_shortly_before_the_deadline(aws):
         wait_until(lambda: daemon.get(url(NAME)).status == 200)
 
 
+def test_a_slow_poll_goes_on_over_several_invocations(aws):
+    """It was not frozen: nobody was parked for long."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="20s", **quick(aws)) as (api, daemon):
+        aws.fake.fault(operation="get", delay=5)
+        aws.fake.wait_calls(lambda calls: calls.gets == 2)
+        for _ in range(7):
+            waiting_s(api, left_s=0.6)
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)
+    assert aws.fake.calls().starts == 1
+
+
 def test_a_poll_is_waited_for_no_longer_than_the_poll_timeout(aws):
     """Each of its calls has that long, and here it makes three: refused, a session, its content."""
     aws.fake.put(NAME, ONE)
