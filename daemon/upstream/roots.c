@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "upstream/amazon_roots.h"
@@ -51,6 +52,7 @@ static const char *system_bundle(void)
 int roots_choose(struct roots *roots, const char *url, struct error *error)
 {
     static const char *const variables[] = {"AWS_CA_BUNDLE", "SSL_CERT_FILE"};
+    struct stat status;
     *roots = (struct roots){0};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *file = getenv(variables[i]);
@@ -58,6 +60,8 @@ int roots_choose(struct roots *roots, const char *url, struct error *error)
             continue;
         if (access(file, R_OK) != 0)
             return error_system(error, errno, variables[i], "%s cannot be read", file);
+        if (stat(file, &status) == 0 && S_ISDIR(status.st_mode))
+            return error_system(error, EISDIR, variables[i], "%s is no bundle of certificates", file);
         roots->file = file;
         return 0;
     }

@@ -174,13 +174,15 @@ def test_the_certificate_of_another_host_is_refused(elsewhere, certificates):
     refuse(elsewhere, AWS_CA_BUNDLE=certificates / "ca.pem")
 
 
-def test_a_bundle_that_is_missing_is_named(right, tmp_path):
+@pytest.mark.parametrize("bundle", ["missing.pem", "directory.pem"])
+def test_a_bundle_that_is_missing_or_none_is_named(right, tmp_path, bundle):
+    (tmp_path / "directory.pem").mkdir()
     right.fake.put(NAME, ONE)
-    result = run(env={**right.environment(AWS_CA_BUNDLE=tmp_path / "missing.pem"),
+    result = run(env={**right.environment(AWS_CA_BUNDLE=tmp_path / bundle),
                       "SHMCONF_DIR": tmp_path / "region", "SHMCONF_HTTP_PORT": "0"},
                  timeout=5)
     assert result.returncode == 3, result
-    assert "AWS_CA_BUNDLE" in result.stderr and "missing.pem" in result.stderr
+    assert "AWS_CA_BUNDLE" in result.stderr and bundle in result.stderr
 
 
 def test_a_handshake_that_nobody_answers_keeps_the_session(right, certificates):
