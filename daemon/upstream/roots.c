@@ -61,7 +61,8 @@ int roots_choose(struct roots *roots, const char *url, struct error *error)
         if (access(file, R_OK) != 0)
             return error_system(error, errno, variables[i], "%s cannot be read", file);
         if (stat(file, &status) == 0 && S_ISDIR(status.st_mode))
-            return error_system(error, EISDIR, variables[i], "%s is no bundle of certificates", file);
+            return error_system(error, EISDIR, variables[i], "%s is no bundle of certificates",
+                                file);
         roots->file = file;
         return 0;
     }
