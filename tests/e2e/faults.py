@@ -15,9 +15,9 @@ class Faults:
         self.serial = 0
         self.wrapper = [BIN / "fail_call", self.control, self.report]
 
-    def set(self, call, way=0, when="now"):
+    def set(self, call, way=0, when="now", only=""):
         self.serial = next(self.serials)
-        text = f"{self.serial} {call} {way} {when}\n"
+        text = f"{self.serial} {call} {way} {when} {only}\n"
         temporary = self.control.with_suffix(".new")
         temporary.write_text(text)
         temporary.rename(self.control)

@@ -4,10 +4,10 @@
  *
  *     fail_call CONTROL REPORT COMMAND [ARGUMENT]...
  *
- * CONTROL holds a line "SERIAL CALL WAY WHEN". With each new SERIAL (from 1 on) counting begins
- * anew: at once, or, where WHEN is "log", with the first write to standard error. The CALLth call
- * then counted fails in the WAYth of its ways; CALL 0: none fails, all are reported. REPORT gets
- * lines
+ * CONTROL holds a line "SERIAL CALL WAY WHEN [ONLY]". With each new SERIAL (from 1 on) counting
+ * begins anew: at once, or, where WHEN is "log", with the first write to standard error. Counted is
+ * every call, or, where ONLY names one, such as "read", each of that name. The CALLth call then
+ * counted fails in the WAYth of its ways; CALL 0: none fails, all are reported. REPORT gets lines
  *
  *     SERIAL begins
  *     SERIAL call NAME
@@ -32,7 +32,7 @@
 
 struct control {
     unsigned serial, call, way;
-    char when[8];
+    char when[8], only[24];
 };
 
 static struct trace trace;
@@ -56,12 +56,12 @@ static void look_at_control(void)
     next.serial = (unsigned)strtoul(rest, &rest, 10);
     next.call = (unsigned)strtoul(rest, &rest, 10);
     next.way = (unsigned)strtoul(rest, &rest, 10);
-    rest += strspn(rest, " ");
-    snprintf(next.when, sizeof next.when, "%.*s", (int)strcspn(rest, "\n"), rest);
+    sscanf(rest, "%7s%23s", next.when, next.only);
     if (next.serial == current.serial)
         return;
     current = next;
     memset(&trace, 0, sizeof trace);
+    trace.only = current.only[0] ? current.only : NULL;
     trace.fail = next.call;
     trace.choice = next.way;
     trace.is_counting = strcmp(next.when, "now") == 0;

@@ -86,7 +86,7 @@ static int choose(struct trace *trace, const struct call *call)
     size_t count = call_ways(call, ways);
     if (trace->has_no_tmpfile && call_opens_unnamed(call))
         return EOPNOTSUPP;
-    if (!trace->is_counting)
+    if (!trace->is_counting || (trace->only && strcmp(trace->only, call_name(call->number)) != 0))
         return 0;
     if (count == 0 && !call_is_exempt(call)) {
         trace->has_unknown = true;

@@ -17,6 +17,7 @@ struct trace {
     /* Set by the caller. */
     unsigned fail;       /* which of the counted calls, from 1; 0: none */
     unsigned choice;     /* which of its ways, counted round and round */
+    const char *only;    /* calls of this name alone are counted; NULL: all */
     bool has_no_tmpfile; /* every O_TMPFILE is refused, as on overlayfs */
 
     bool is_counting;

@@ -77,7 +77,7 @@ static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
     CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);
     shmconf_leave(&reader);
     CHECK(reader.seq != seq);
-    CHECK(shmconf_is_this_boot(reader.head->boot_id));
+    CHECK(reader.head && shmconf_is_this_boot(reader.head->boot_id));
     CHECK_INT(0, shmconf_close(&reader));
     region_entry_close(entry);
 }
@@ -106,7 +106,7 @@ static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
     shmconf_leave(&late);
     fixture_publish(entry, "two", "", "");
     /* By MOVED, which has it look at the path, not at each read. */
-    for (int turn = 0; turn < 500 && strcmp(shmconf_text(shmconf_enter(&early)).data, "two");
+    for (int turn = 0; turn < 500 && strcmp(shmconf_text(shmconf_enter(&early)).data, "two") != 0;
          turn++) {
         shmconf_leave(&early);
         usleep(10000);
