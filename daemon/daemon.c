@@ -131,7 +131,7 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     struct parts *parts = &daemon->parts;
     const struct settings *settings = parts->settings;
     struct http_options options = {.host = settings->http_host,
-                                   .is_hurried = settings->lambda != NULL,
+                                   .may_ask = settings->lambda == NULL,
                                    .port = settings->http_port,
                                    .client_timeout_ns = settings->client_timeout_ns,
                                    .connections_max = settings->max_clients,

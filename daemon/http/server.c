@@ -41,7 +41,7 @@ int http_server_open(struct http_server **server, struct loop *loop,
     int fds[HTTP_LISTENERS_MAX];
     size_t count = 0;
     unsigned port = options->port;
-    int code = http_listen(options->host, !options->is_hurried, &port, fds, &count, error);
+    int code = http_listen(options->host, options->may_ask, &port, fds, &count, error);
     if (code < 0)
         return code;
     struct http_server *made = calloc(1, sizeof *made);

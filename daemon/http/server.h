@@ -25,7 +25,7 @@ typedef void http_handle(void *context, struct http_exchange *exchange);
 
 struct http_options {
     const char *host;           /* "localhost": 127.0.0.1 and ::1; "all"; an address; a host name */
-    bool is_hurried;            /* no host name is resolved */
+    bool may_ask;               /* a host name is resolved, which may take long */
     unsigned port;              /* 0: a free one, the same for all addresses */
     uint64_t client_timeout_ns; /* for a request to be complete, for an answer to be read on */
     size_t connections_max;     /* beyond it the connection that was idle longest is closed */

@@ -152,7 +152,7 @@ static int take_name(const struct unfinished *file, int directory, const char *n
 static int give_name(struct unfinished *file, int directory, enum region_kind kind,
                      const char *name)
 {
-    int rc = 0;
+    int rc;
     if (!file->temporary[0] && kind == REGION_HEAD) {
         /* A head replaces one that readers may open right now, so it must never be missing: it is
            renamed, for which it needs a name first. */

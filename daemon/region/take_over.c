@@ -44,8 +44,8 @@ static int take_over_in(struct region_entry *entry, int directory)
                           entry->record.generation);
     if (entry_is_open_question(rc))
         return rc;
-    if (entry->version) /* a head that says something else is damaged, and mended by the next check
-                         */
+    /* A head that says something else is damaged, and mended by the next check. */
+    if (entry->version)
         entry->record.payload_size = (uint32_t)entry->version->size;
     if (!is_this_boot(entry) && !entry->version)
         return leave_to_readers(entry);

@@ -13,11 +13,10 @@ static const uint64_t first_event_max = 10 * NS_PER_S;
 static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_ns, uint64_t now)
 {
     struct schedule shifted = follow->schedule;
+    /* What a copy of a snapshot knows is every copy's, and perhaps old. */
     bool is_copy = follow->source->snapshot == SNAPSHOT_PARKED;
-    schedule_elapse(&shifted, missed_ns);
-    if (kind == THAW_RESTORED && is_copy)
-        schedule_elapse(&shifted, UINT64_MAX); /* what it knows is everybody's, and perhaps old */
-    else if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
+    schedule_elapse(&shifted, is_copy ? UINT64_MAX : missed_ns);
+    if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
         return; /* the clock may only have been set: the service counts on */
     if (kind == THAW_RESTORED)
         follow_drop_token(follow);
@@ -34,7 +33,8 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
         if (kind != THAW_NONE)
             elapse(follow, kind, missed_ns, now);
     }
-    if (kind == THAW_RESTORED)
+    /* A snapshot is taken when nobody waits for checks; before that a clock was set. */
+    if (source->snapshot == SNAPSHOT_PARKED && !source->settled)
         source->restored_ns = now;
     transfers_drop_idle(source->transfers, kind == THAW_RESTORED);
     if (kind != THAW_NONE)

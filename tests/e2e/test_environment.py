@@ -75,13 +75,16 @@ def without_inodes(place):
 @contextlib.contextmanager
 def over_quota(place):
     """There is space, but not for this daemon; nor for a store into what was written out."""
-    # By way of the parent, whose own quota the call is charged to: that of 0/256, the first
-    # subvolume, may leave nothing for lifting it.
-    limit = ["btrfs", "qgroup", "limit"]
-    subprocess.run([*limit, "16K", "0/256", place.parent], check=True)
+    subprocess.run(["btrfs", "qgroup", "limit", "16K", "0/256", place.parent], check=True)
     subprocess.run(["btrfs", "filesystem", "sync", place], check=True)
     yield
-    subprocess.run([*limit, "none", "0/256", place.parent], check=True)
+    lift_quota(place)
+
+
+def lift_quota(place):
+    """By way of the parent, whose own quota the call is charged to: that of 0/256, the first
+    subvolume, may leave nothing for it."""
+    subprocess.run(["btrfs", "qgroup", "limit", "none", "0/256", place.parent], check=True)
 
 
 def make_image(image, size, *command):
@@ -89,6 +92,19 @@ def make_image(image, size, *command):
     with open(image, "wb") as file:
         file.truncate(size)
     subprocess.run([*command, image], check=True)
+
+
+def on_btrfs(own, script="true"):
+    """A wrapper with quotas in the subvolume `own`, which is that of 0/256; `script` prepares it.
+
+    Of btrfs: kernels without CONFIG_QFMT_V2 know no quotas of ext4. It copies on write.
+    """
+    mount, image = own.parent, own.parent.with_name("image")
+    mount.mkdir()
+    make_image(image, 128 << 20, "mkfs.btrfs", "-q", "--mixed")
+    return in_private(f'mount -o loop "{image}" "{mount}"; '
+                      f'if ! [ -e "{own}" ]; then btrfs -q subvolume create "{own}"; '
+                      f'btrfs -q quota enable "{mount}"; {script}; fi')
 
 
 def assert_shortage_is_survived(tmp_path, wrapper, mount, shortage, code):
@@ -134,30 +150,19 @@ def test_full_ext4_keeps_the_last_version(tmp_path, shortage):
 
 
 def test_quota_keeps_the_last_version(tmp_path):
-    """Of btrfs: kernels without CONFIG_QFMT_V2 know no quotas of ext4. It copies on write."""
-    mount, image = tmp_path / "mount", tmp_path / "image"
-    mount.mkdir()
-    make_image(image, 128 << 20, "mkfs.btrfs", "-q", "--mixed")
-    wrapper = in_private(f'mount -o loop "{image}" "{mount}"; '
-                         f'[ -e "{mount}/own" ] || btrfs -q subvolume create "{mount}/own"; '
-                         f'btrfs -q quota enable "{mount}"')
-    assert_shortage_is_survived(tmp_path, wrapper, mount / "own", over_quota, errno.EDQUOT)
+    own = tmp_path / "mount/own"
+    assert_shortage_is_survived(tmp_path, on_btrfs(own), own, over_quota, errno.EDQUOT)
 
 
 def test_head_that_cannot_be_marked_is_not_replaced_unseen(tmp_path):
     """Its readers look at nothing else: the head of an earlier boot, on a disk that is full."""
-    mount, image = tmp_path / "mount", tmp_path / "image"
-    own = mount / "own"
+    own = tmp_path / "mount/own"
     head = own / "region/Shop/Prod/Limits/head"
-    mount.mkdir()
-    make_image(image, 128 << 20, "mkfs.btrfs", "-q", "--mixed")
-    wrapper = in_private(
-        f'mount -o loop "{image}" "{mount}"; '
-        f'if ! [ -e "{own}" ]; then btrfs -q subvolume create "{own}"; '
-        f'btrfs -q quota enable "{mount}"; '
+    wrapper = on_btrfs(
+        own,
         f'echo "publish {NAME} text - before" | "{BIN.resolve()}/publish" "{own}/region" >&2; '
         f'printf "an earlier boot." | dd of="{head}" bs=1 seek={HEAD_BOOT_ID} conv=notrunc; '
-        f'btrfs qgroup limit 16K 0/256 "{mount}"; btrfs filesystem sync "{own}"; fi')
+        f'btrfs qgroup limit 16K 0/256 "{own.parent}"; btrfs filesystem sync "{own}"')
     with Daemon(tmp_path, wrapper=wrapper, root=own / "region", start=False) as daemon:
         daemon.put(FILE, "after")
         daemon.start()
@@ -165,8 +170,7 @@ def test_head_that_cannot_be_marked_is_not_replaced_unseen(tmp_path):
             assert reader("enter")["text"] == "before"
             daemon.wait_log(f"{NAME}: cannot .*Disk quota exceeded")
             inode = inside(daemon, head).stat().st_ino
-            subprocess.run(["btrfs", "qgroup", "limit", "none", "0/256", inside(daemon, mount)],
-                           check=True)
+            lift_quota(inside(daemon, own))
             daemon.wait_body(NAME, "after")
             wait_until(lambda: reader("enter")["text"] == "after")
             assert inside(daemon, head).stat().st_ino == inode

@@ -13,7 +13,7 @@ pytest.importorskip("botocore")
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
 sys.path[:0] = [str(FAKES / folder) for folder in ("appconfig", "lambda", "credentials")]
 from container import ContainerEndpoint  # noqa: E402
-from daemon import Reader, url  # noqa: E402
+from daemon import Reader, url, wait_until  # noqa: E402
 from fake_daemon import NAME, aws  # noqa: E402,F401
 from lambda_daemon import extension  # noqa: E402
 from virtual_clock import VirtualClock  # noqa: E402
@@ -191,6 +191,30 @@ def test_the_first_event_is_that_of_a_restored_copy_whatever_the_clocks_say(aws)
             calls = aws.fake.calls()
             assert (calls.starts, calls.gets, endpoint.requests) == (2, 2, 2)
             assert aws.fake.notes["connections"] == connections
+
+
+def test_a_clock_that_is_set_at_the_start_is_no_restore(aws, tmp_path):
+    """The first event is, however short a time after it."""
+    clock = VirtualClock(tmp_path / "clock")
+    clock.write("+0")
+    for name in (NAME, "Shop:Prod:Slow"):
+        aws.fake.put(name, "0", content_type="text/plain")
+    aws.fake.fault(name=NAME, operation="start", error="internal")
+    aws.fake.fault(name="Shop:Prod:Slow", delay=4)
+    with extension(aws, prefetch=(NAME, "Shop:Prod:Slow"), AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="3600",
+                   FAKETIME_DONT_FAKE_MONOTONIC="1", start=False,
+                   **clock.environment()) as (api, daemon):
+        daemon.start()
+        wait_until(lambda: len(aws.fake.requests) == 2)
+        aws.fake.skew_s = 600
+        clock.write("+600")
+        api.wait_parked(1)
+        assert daemon.count_log("the wall clock jumped") == 1
+        before = aws.fake.calls()
+        api.invoke(left_s=603)
+        api.wait_parked(2)
+        assert aws.fake.calls().starts == before.starts + 2
+        assert daemon.count_log("the first event, restored from a snapshot") == 1
 
 
 def test_what_is_parked_for_a_snapshot_does_not_use_what_its_copies_share(aws):

@@ -61,6 +61,7 @@ static int open_on(struct loop *loop, const char *host, unsigned port, struct ht
 {
     struct http_options options = {
         .host = host,
+        .may_ask = true,
         .port = port,
         .client_timeout_ns = NS_PER_S,
         .connections_max = 10,

@@ -23,17 +23,6 @@
 
 enum { READER_PATIENCE_MS = 10000 };
 
-struct whole_path {
-    char text[700];
-};
-
-static inline struct whole_path in_root(const struct fixture *f, const char *path)
-{
-    struct whole_path whole;
-    snprintf(whole.text, sizeof whole.text, "%s%s%s", f->root, *path ? "/" : "", path);
-    return whole;
-}
-
 /* Where take_away puts something. */
 static inline struct whole_path away_from(const struct fixture *f, const char *path)
 {
@@ -80,20 +69,6 @@ static inline void file_write(struct fixture *f, const char *path, const void *b
     close(fd);
 }
 
-/* Changes bytes of a file in place, which keeps its inode, whatever its mode. */
-static inline void file_patch(struct fixture *f, const char *path, long at, const void *bytes,
-                              size_t size)
-{
-    struct whole_path whole = in_root(f, path);
-    unsigned mode = fixture_mode(f, path);
-    CHECK_INT(0, chmod(whole.text, 0600));
-    int fd = open(whole.text, O_WRONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(size, pwrite(fd, bytes, size, at));
-    CHECK_INT(0, fchmod(fd, mode));
-    close(fd);
-}
-
 static inline void file_truncate(struct fixture *f, const char *path, long size)
 {
     struct whole_path whole = in_root(f, path);
@@ -108,10 +83,10 @@ static inline void head_store_by_hand(struct fixture *f, uint32_t seq,
                                       const struct shmconf_record *record)
 {
     struct shmconf_cell cell = {.record = *record};
-    file_patch(f, READER_HEAD,
-               (long)(offsetof(struct shmconf_head, cells) + (seq & 1) * sizeof cell), &cell,
-               sizeof cell);
-    file_patch(f, READER_HEAD, offsetof(struct shmconf_head, seq), &seq, sizeof seq);
+    fixture_overwrite(f, READER_HEAD,
+                      (long)(offsetof(struct shmconf_head, cells) + (seq & 1) * sizeof cell), &cell,
+                      sizeof cell);
+    fixture_overwrite(f, READER_HEAD, offsetof(struct shmconf_head, seq), &seq, sizeof seq);
 }
 
 /* ---- Readers --------------------------------------------------------------------------------- */

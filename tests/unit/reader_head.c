@@ -131,7 +131,7 @@ static void damaged_heads_do_no_harm(struct fixture *f)
         state = state * 1664525 + 1013904223;
         long at = (long)(state >> 16) % 0x210; /* up to the name's first bytes */
         unsigned char byte = (unsigned char)(state >> 8);
-        file_patch(f, READER_HEAD, at, &byte, 1);
+        fixture_overwrite(f, READER_HEAD, at, &byte, 1);
         reader_open(&reader, turn % 2 ? SHMCONF_PRIVATE : 0);
         const struct shmconf_version *version = shmconf_enter(&reader);
         if (version)
@@ -139,7 +139,7 @@ static void damaged_heads_do_no_harm(struct fixture *f)
         shmconf_leave(&reader);
         shmconf_status(&reader, &health);
         reader_close(&reader);
-        file_patch(f, READER_HEAD, at, (const char *)&good + at, 1);
+        fixture_overwrite(f, READER_HEAD, at, (const char *)&good + at, 1);
     }
     newcomer_expects("one", 0);
 }

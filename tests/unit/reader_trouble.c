@@ -26,7 +26,7 @@ static void a_head_of_sequence_zero_is_left_for_a_good_one(struct fixture *f)
     uint32_t zero = 0;
     fixture_publish(entry, "one", "", "");
     region_entry_close(entry);
-    file_patch(f, READER_HEAD, offsetof(struct shmconf_head, seq), &zero, sizeof zero);
+    fixture_overwrite(f, READER_HEAD, offsetof(struct shmconf_head, seq), &zero, sizeof zero);
     reader_open(&reader, 0);
     reader_expect(&reader, NULL, -EBADMSG);
     fixture_restart(f);
@@ -104,7 +104,7 @@ static void wait_says_why_a_version_cannot_be_used(struct fixture *f)
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     struct shmconf_reader reader;
     fixture_publish(entry, "one", "", "");
-    file_patch(f, "A/B/C/v00000001", 0, "X", 1);
+    fixture_overwrite(f, "A/B/C/v00000001", 0, "X", 1);
     reader_open(&reader, 0);
     CHECK_INT(0, shmconf_wait(&reader, 1000)); /* it has not been looked into yet */
     reader_expect(&reader, NULL, -EBADMSG);

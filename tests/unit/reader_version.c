@@ -106,18 +106,18 @@ static void bodies_are_checked_after_a_reboot_only(struct fixture *f)
     region_entry_close(entry);
     file_read(f, READER_HEAD, &head, sizeof head);
     long boot_at = offsetof(struct shmconf_head, boot_id);
-    file_patch(f, READER_HEAD, boot_at, other_boot, sizeof other_boot);
+    fixture_overwrite(f, READER_HEAD, boot_at, other_boot, sizeof other_boot);
     newcomer_expects("one", 0);
-    file_patch(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "O", 1);
+    fixture_overwrite(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "O", 1);
     newcomer_expects(NULL, -EBADMSG);
     struct shmconf_reader reader;
     reader_open(&reader, SHMCONF_PRIVATE);
     reader_expect(&reader, NULL, -EBADMSG);
-    file_patch(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "o", 1);
+    fixture_overwrite(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "o", 1);
     reader_reaches(&reader, "one");
     reader_close(&reader);
-    file_patch(f, READER_HEAD, boot_at, head.boot_id, sizeof head.boot_id);
-    file_patch(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "O", 1);
+    fixture_overwrite(f, READER_HEAD, boot_at, head.boot_id, sizeof head.boot_id);
+    fixture_overwrite(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "O", 1);
     newcomer_expects("One", 0);
 }
 

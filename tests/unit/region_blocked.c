@@ -28,13 +28,12 @@ static void a_head_goes_over_an_empty_directory_only(struct fixture *f)
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     struct shmconf_reader reader;
     struct error error = {0};
-    char head[600];
-    fixture_path(f, "A/B/C/head", head);
+    struct whole_path head = in_root(f, "A/B/C/head");
     fixture_publish(entry, "one", "", "");
     CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
     expect(&reader, "one");
-    CHECK_INT(0, unlink(head));
-    CHECK_INT(0, mkdir(head, 0700));
+    CHECK_INT(0, unlink(head.text));
+    CHECK_INT(0, mkdir(head.text, 0700));
     fixture_touch(f, "A/B/C/head/file");
     expect_blocked(region_entry_check(entry, &error), &error, "/A/B/C ");
     CHECK_INT(2, fixture_count_files(f)); /* the version that readers have, and that file */
@@ -59,11 +58,10 @@ static void a_version_goes_over_an_empty_directory_only(struct fixture *f)
     struct shmconf_record status = {.fetched_ns = 2000};
     struct error error = {0};
     struct shmconf_reader reader;
-    char version[600];
-    fixture_path(f, "A/B/C/v00000002", version);
+    struct whole_path version = in_root(f, "A/B/C/v00000002");
     fixture_publish(entry, "one", "", "");
     CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
-    CHECK_INT(0, mkdir(version, 0700));
+    CHECK_INT(0, mkdir(version.text, 0700));
     fixture_touch(f, "A/B/C/v00000002/file");
     expect_blocked(region_entry_publish(entry, &content, &status, &error), &error, "/A/B/C ");
     expect(&reader, "one");
@@ -77,14 +75,13 @@ static void a_version_goes_over_an_empty_directory_only(struct fixture *f)
 static void a_sweep_takes_empty_directories(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
-    char version[600];
-    fixture_path(f, "A/B/C/v00000009", version);
+    struct whole_path version = in_root(f, "A/B/C/v00000009");
     fixture_publish(entry, "one", "", "");
-    CHECK_INT(0, mkdir(version, 0700));
+    CHECK_INT(0, mkdir(version.text, 0700));
     region_entry_close(entry);
     fixture_restart(f);
     entry = fixture_entry(f, "A:B:C");
-    CHECK_INT(-1, rmdir(version));
+    CHECK_INT(-1, rmdir(version.text));
     region_entry_close(entry);
 }
 
@@ -137,15 +134,14 @@ static void a_publication_finishes_a_replacement_that_failed(struct fixture *f)
 {
     struct region_entry *entry = take_over_unfinished(f);
     struct shmconf_reader reader;
-    char head[600];
+    struct whole_path head = in_root(f, "A/B/C/head");
     struct stat before;
     struct stat after;
-    fixture_path(f, "A/B/C/head", head);
-    CHECK_INT(0, stat(head, &before));
+    CHECK_INT(0, stat(head.text, &before));
     CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
     fixture_allow_bytes(RLIM_INFINITY);
     fixture_publish(entry, "two", "", "");
-    CHECK_INT(0, stat(head, &after));
+    CHECK_INT(0, stat(head.text, &after));
     CHECK(before.st_ino != after.st_ino);
     CHECK(!is_moved(f));
     CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);

@@ -87,6 +87,17 @@ static inline void fixture_publish(struct region_entry *entry, const char *paylo
     }
 }
 
+struct whole_path {
+    char text[700];
+};
+
+static inline struct whole_path in_root(const struct fixture *f, const char *path)
+{
+    struct whole_path whole;
+    snprintf(whole.text, sizeof whole.text, "%s%s%s", f->root, *path ? "/" : "", path);
+    return whole;
+}
+
 static int fixture_files;
 
 static inline int fixture_count_one(const char *path, const struct stat *status, int type,
@@ -106,18 +117,14 @@ static inline int fixture_count_files(struct fixture *f)
 
 static inline void fixture_touch(struct fixture *f, const char *path)
 {
-    char whole[600];
-    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
-    int fd = open(whole, O_CREAT | O_WRONLY, 0600);
+    int fd = open(in_root(f, path).text, O_CREAT | O_WRONLY, 0600);
     CHECK(fd >= 0);
     close(fd);
 }
 
 static inline void fixture_remove(struct fixture *f, const char *path)
 {
-    char whole[600];
-    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
-    CHECK_INT(0, unlink(whole));
+    CHECK_INT(0, unlink(in_root(f, path).text));
 }
 
 /* As on a full disk: files of more than `bytes` cannot be written. SIGXFSZ has to be ignored. */
@@ -127,55 +134,41 @@ static inline void fixture_allow_bytes(rlim_t bytes)
     CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
 }
 
-static inline void fixture_overwrite(struct fixture *f, const char *path, long at,
-                                     const void *bytes, size_t size)
-{
-    char whole[600];
-    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
-    CHECK_INT(0, chmod(whole, 0600));
-    int fd = open(whole, O_WRONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(size, pwrite(fd, bytes, size, at));
-    CHECK_INT(0, fchmod(fd, strstr(path, "head") ? 0600 : 0400));
-    close(fd);
-}
-
 static inline unsigned fixture_mode(struct fixture *f, const char *path)
 {
-    char whole[600];
     struct stat status;
-    snprintf(whole, sizeof whole, "%s/%s", f->root, path);
-    CHECK_INT(0, stat(whole, &status));
+    CHECK_INT(0, stat(in_root(f, path).text, &status));
     return status.st_mode & 07777;
 }
 
-static inline void fixture_path(struct fixture *f, const char *path, char whole[600])
+/* Changes bytes of a file in place, which keeps its inode, whatever its mode. */
+static inline void fixture_overwrite(struct fixture *f, const char *path, long at,
+                                     const void *bytes, size_t size)
 {
-    snprintf(whole, 600, "%s/%s", f->root, path);
+    struct whole_path whole = in_root(f, path);
+    unsigned mode = fixture_mode(f, path);
+    CHECK_INT(0, chmod(whole.text, 0600));
+    int fd = open(whole.text, O_WRONLY);
+    CHECK(fd >= 0);
+    CHECK_INT(size, pwrite(fd, bytes, size, at));
+    CHECK_INT(0, fchmod(fd, mode));
+    close(fd);
 }
 
 static inline struct shmconf_head fixture_head(struct fixture *f, const char *path)
 {
-    char whole[600];
     struct shmconf_head head;
-    fixture_path(f, path, whole);
-    int fd = open(whole, O_RDONLY);
+    int fd = open(in_root(f, path).text, O_RDONLY);
     CHECK(fd >= 0);
     CHECK_INT(sizeof head, read(fd, &head, sizeof head));
     close(fd);
     return head;
 }
 
-/* In place: the inode, the mode and the size stay. */
 static inline void fixture_write_head(struct fixture *f, const char *path,
                                       const struct shmconf_head *head)
 {
-    char whole[600];
-    fixture_path(f, path, whole);
-    int fd = open(whole, O_WRONLY);
-    CHECK(fd >= 0);
-    CHECK_INT(sizeof *head, pwrite(fd, head, sizeof *head, 0));
-    close(fd);
+    fixture_overwrite(f, path, 0, head, sizeof *head);
 }
 
 #endif

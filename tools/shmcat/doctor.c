@@ -41,18 +41,23 @@ void say(struct diagnosis *diagnosis, enum severity severity, const char *subjec
 
 /* ---- The region ----------------------------------------------------------------------------- */
 
+/* The directory that holds it. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return text_format(slash ? "/" : ".");
+    return text_format("%.*s", (int)(slash - path), path);
+}
+
 /* Where the region is, or will be: the nearest directory that exists. */
 static char *nearest_directory(const char *path)
 {
-    struct stat status;
     char *at = text_format("%s", path);
-    while (stat(at, &status) != 0) {
-        char *slash = strrchr(at, '/');
-        if (!slash || slash == at) {
-            free(at);
-            return text_format(slash ? "/" : ".");
-        }
-        *slash = '\0';
+    while (access(at, F_OK) != 0 && strcmp(at, ".") != 0) {
+        char *parent = parent_of(at);
+        free(at);
+        at = parent;
     }
     return at;
 }
@@ -60,11 +65,7 @@ static char *nearest_directory(const char *path)
 /* The daemon makes the last level only. */
 static bool is_parent_there(const char *root)
 {
-    cleanup_free char *parent = text_format("%s", root);
-    char *slash = strrchr(parent, '/');
-    if (!slash || slash == parent)
-        return true;
-    *slash = '\0';
+    cleanup_free char *parent = parent_of(root);
     return access(parent, F_OK) == 0;
 }
 
