@@ -92,6 +92,27 @@ def test_commands_options_and_names_are_completed(region, complete):
     assert complete("shmcat", region.root, "help", "fol") == ["follow"]
 
 
+@pytest.mark.parametrize("before", [["--color", "never"], ["--color=never"], ["--dir", "ROOT"],
+                                    ["--dir=ROOT"], ["--dir", "=", "ROOT", "--json"]], ids=" ".join)
+def test_a_value_is_no_command_and_names_are_those_of_that_region(region, complete, before):
+    region.publish(NAME)
+    before = [word.replace("ROOT", str(region.root)) for word in before]
+    root = "/nonexistent" if "--dir" in "".join(before) else region.root
+    assert complete("shmcat", root, *before, "cat", "") == [NAME]
+    assert complete("shmcat", root, "cat", *before, "") == [NAME]
+    assert complete("shmcat", root, *before, "ver") == ["verify"]
+
+
+def test_the_value_of_an_option_is_completed(region, complete):
+    region.publish(NAME)
+    assert complete("shmcat", region.root, "cat", "--color", "a") == ["auto", "always"]
+    assert complete("shmcat", region.root, "--color", "") == ["auto", "always", "never"]
+    assert complete("shmcat", region.root, "cat", "--wait", "") in ([], [""])
+    offered = complete("shmcat", region.root, "--dir", "/")
+    assert "--json" not in offered and (offered or complete is zsh)
+    assert complete is bash or complete("shmcat", region.root, "--dir", "") == ["FILES"]
+
+
 def test_settings_and_their_values_are_completed(region, complete):
     assert complete("shmconfd", region.root, "--log-l") == ["--log-level"]
     assert complete("shmconfd", region.root, "--loop", "e") == ["epoll"]

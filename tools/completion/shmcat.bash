@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Made by shmcat --print-bash-completion.
 _shmcat() {
-    local word=${COMP_WORDS[COMP_CWORD]} command="" options="" names="" i
+    local word=${COMP_WORDS[COMP_CWORD]}
+    local command="" options="" values="" names="" directories="" previous="" root=() i
     if declare -F _get_comp_words_by_ref >/dev/null; then
         local cur words cword
         _get_comp_words_by_ref -n : cur words cword
@@ -10,28 +11,52 @@ _shmcat() {
         local words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     fi
     for ((i = 1; i < cword; i++)); do
-        [[ ${words[i]} == -* ]] || { command=${words[i]}; break; }
+        previous=${words[i]}
+        case $previous in
+        --dir)
+            [[ ${words[i + 1]} != "=" ]] || ((i++))
+            root=(--dir "${words[i + 1]}")
+            ((++i == cword)) || previous=""
+            ;;
+        --dir=*) root=("$previous") ;;
+        --color)
+            [[ ${words[i + 1]} != "=" ]] || ((i++))
+            ((++i == cword)) || previous=""
+            ;;
+        -*) ;;
+        *) [[ -n $command ]] || command=$previous ;;
+        esac
     done
     case $command in
-    ls) options=" --names" names= ;;
-    cat) options=" --version --wait" names=yes ;;
-    status) options=" --max-age" names=yes ;;
-    follow) options=" --count --exec" names=yes ;;
-    watch) options=" --interval --count" names= ;;
-    verify) options="" names=yes ;;
-    dump) options=" --annotate --version" names=yes ;;
-    readers) options="" names=yes ;;
-    bench) options="" names=yes ;;
-    doctor) options="" names= ;;
+    ls) options=" --names" values="" names= ;;
+    cat) options=" --version --wait" values=" --version --wait" names=yes ;;
+    status) options=" --max-age" values=" --max-age" names=yes ;;
+    follow) options=" --count --exec" values=" --count --exec" names=yes ;;
+    watch) options=" --interval --count" values=" --interval --count" names= ;;
+    verify) options="" values="" names=yes ;;
+    dump) options=" --annotate --version" values=" --version" names=yes ;;
+    readers) options="" values="" names=yes ;;
+    bench) options="" values="" names=yes ;;
+    doctor) options="" values="" names= ;;
     "" | help) options="help ls cat status follow watch verify dump readers bench doctor --version --print-man-page --print-bash-completion --print-zsh-completion" ;;
     esac
     options+=" --dir --json --color --help"
+    [[ -z $previous || "$values " != *" $previous "* ]] || options="" names=""
+    case $previous in
+    --dir) directories=yes ;;
+    --color) options="auto always never" names="" ;;
+    esac
     local IFS=' '
     if [[ $names && $word != -* ]]; then
-        options=$(shmcat ls --names 2>/dev/null)
+        options=$(shmcat "${root[@]}" ls --names 2>/dev/null)
         IFS=$'\n'
     fi
-    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    if [[ $directories ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    fi
     ! declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions "$word"
 }
 complete -F _shmcat shmcat

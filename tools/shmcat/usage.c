@@ -138,18 +138,22 @@ void usage_man_page(const struct usage *usage)
 
 /* ---- Completions ---------------------------------------------------------------------------- */
 
-static void complete_options(const struct option_row *rows)
+/* The names of all options, or of those that have a value. */
+static void complete_options(const struct option_row *rows, bool with_value)
 {
     for (const struct option_row *row = rows; row && row->name; row++)
-        printf(" --%s", row->name);
+        if (!with_value || row->argument)
+            printf(" --%s", row->name);
 }
 
-/* A branch of a shell's `case` for each command: its options, and "names" where it takes one. */
+/* Branches of a shell's `case` for each command: its options, and "names" where it takes one. */
 static void complete_commands(const struct usage *usage)
 {
     for (const struct command *const *row = usage->commands; *row; row++) {
         printf("    %s) options=\"", (*row)->name);
-        complete_options((*row)->options);
+        complete_options((*row)->options, false);
+        fputs("\" values=\"", stdout);
+        complete_options((*row)->options, true);
         printf("\" names=%s ;;\n", strstr((*row)->arguments, "NAME") ? "yes" : "");
     }
 }
@@ -161,42 +165,89 @@ static void complete_words(const struct usage *usage)
         printf(" %s", (*row)->name);
 }
 
-/* All branches, the end of the `case`, and the beginning of what every command has. */
+/*
+ * Finds the command in words[first] and after, before words[end]: what follows an option with a
+ * value is none. `previous` is the option whose value is to be completed; `root` says where the
+ * names are.
+ */
+static void complete_scan(const struct usage *usage, const char *first, const char *end)
+{
+    printf("    for ((i = %s; i < %s; i++)); do\n"
+           "        previous=${words[i]}\n"
+           "        case $previous in\n",
+           first, end);
+    for (const struct option_row *row = usage->common; row->name; row++) {
+        if (!row->argument)
+            continue;
+        printf("        --%s)\n"
+               "            [[ ${words[i + 1]} != \"=\" ]] || ((i++))\n",
+               row->name);
+        if (strcmp(row->argument, "PATH") == 0)
+            printf("            root=(--%s \"${words[i + 1]}\")\n", row->name);
+        printf("            ((++i == %s)) || previous=\"\"\n"
+               "            ;;\n",
+               end);
+        if (strcmp(row->argument, "PATH") == 0)
+            printf("        --%s=*) root=(\"$previous\") ;;\n", row->name);
+    }
+    puts("        -*) ;;\n"
+         "        *) [[ -n $command ]] || command=$previous ;;\n"
+         "        esac\n"
+         "    done");
+}
+
+/* What may stand there, by the command and by the option before it. */
 static void complete_cases(const struct usage *usage)
 {
+    puts("    case $command in");
     complete_commands(usage);
     fputs("    \"\" | help) options=\"", stdout);
     complete_words(usage);
-    complete_options(usage->alone);
+    complete_options(usage->alone, false);
     fputs("\" ;;\n    esac\n    options+=\"", stdout);
-    complete_options(usage->common);
+    complete_options(usage->common, false);
+    puts("\"\n"
+         "    [[ -z $previous || \"$values \" != *\" $previous \"* ]] || options=\"\" names=\"\"\n"
+         "    case $previous in");
+    for (const struct option_row *row = usage->common; row->name; row++)
+        if (row->argument && strcmp(row->argument, "PATH") == 0)
+            printf("    --%s) directories=yes ;;\n", row->name);
+        else if (row->argument && strcmp(row->argument, "WHEN") == 0)
+            printf("    --%s) options=\"auto always never\" names=\"\" ;;\n", row->name);
+    puts("    esac");
 }
+
+static const char locals[] = "    local command=\"\" options=\"\" values=\"\" names=\"\" "
+                             "directories=\"\" previous=\"\" root=() i\n";
 
 void usage_bash_completion(const struct usage *usage)
 {
-    puts("# SPDX-License-Identifier: Apache-2.0\n"
-         "# Made by shmcat --print-bash-completion.\n"
-         "_shmcat() {\n"
-         "    local word=${COMP_WORDS[COMP_CWORD]} command=\"\" options=\"\" names=\"\" i\n"
-         "    if declare -F _get_comp_words_by_ref >/dev/null; then\n"
-         "        local cur words cword\n"
-         "        _get_comp_words_by_ref -n : cur words cword\n"
-         "        word=$cur\n"
-         "    else\n"
-         "        local words=(\"${COMP_WORDS[@]}\") cword=$COMP_CWORD\n"
-         "    fi\n"
-         "    for ((i = 1; i < cword; i++)); do\n"
-         "        [[ ${words[i]} == -* ]] || { command=${words[i]}; break; }\n"
-         "    done\n"
-         "    case $command in");
+    printf("# SPDX-License-Identifier: Apache-2.0\n"
+           "# Made by shmcat --print-bash-completion.\n"
+           "_shmcat() {\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]}\n"
+           "%s"
+           "    if declare -F _get_comp_words_by_ref >/dev/null; then\n"
+           "        local cur words cword\n"
+           "        _get_comp_words_by_ref -n : cur words cword\n"
+           "        word=$cur\n"
+           "    else\n"
+           "        local words=(\"${COMP_WORDS[@]}\") cword=$COMP_CWORD\n"
+           "    fi\n",
+           locals);
+    complete_scan(usage, "1", "cword");
     complete_cases(usage);
-    puts("\"\n"
-         "    local IFS=' '\n"
+    puts("    local IFS=' '\n"
          "    if [[ $names && $word != -* ]]; then\n"
-         "        options=$(shmcat ls --names 2>/dev/null)\n"
+         "        options=$(shmcat \"${root[@]}\" ls --names 2>/dev/null)\n"
          "        IFS=$'\\n'\n"
          "    fi\n"
-         "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
+         "    if [[ $directories ]]; then\n"
+         "        compopt -o filenames 2>/dev/null\n"
+         "        mapfile -t COMPREPLY < <(compgen -d -- \"$word\")\n"
+         "    else\n"
+         "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
+         "    fi\n"
          "    ! declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions "
          "\"$word\"\n"
          "}\n"
@@ -205,19 +256,18 @@ void usage_bash_completion(const struct usage *usage)
 
 void usage_zsh_completion(const struct usage *usage)
 {
-    puts("#compdef shmcat\n"
-         "# SPDX-License-Identifier: Apache-2.0\n"
-         "# Made by shmcat --print-zsh-completion.\n"
-         "_shmcat() {\n"
-         "    local command=\"\" options=\"\" names=\"\" i\n"
-         "    for ((i = 2; i < CURRENT; i++)); do\n"
-         "        [[ ${words[i]} == -* ]] || { command=${words[i]}; break; }\n"
-         "    done\n"
-         "    case $command in");
+    printf("#compdef shmcat\n"
+           "# SPDX-License-Identifier: Apache-2.0\n"
+           "# Made by shmcat --print-zsh-completion.\n"
+           "_shmcat() {\n"
+           "%s",
+           locals);
+    complete_scan(usage, "2", "CURRENT");
     complete_cases(usage);
-    puts("\"\n"
-         "    if [[ -n $names && ${words[CURRENT]} != -* ]]; then\n"
-         "        compadd -- ${(f)\"$(shmcat ls --names 2>/dev/null)\"}\n"
+    puts("    if [[ -n $directories ]]; then\n"
+         "        _files -/\n"
+         "    elif [[ -n $names && ${words[CURRENT]} != -* ]]; then\n"
+         "        compadd -- ${(f)\"$(shmcat \"${root[@]}\" ls --names 2>/dev/null)\"}\n"
          "    else\n"
          "        compadd -- ${=options}\n"
          "    fi\n"
