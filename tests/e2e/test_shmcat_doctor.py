@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -32,6 +33,17 @@ def test_doctor_of_a_running_daemon(tmp_path):
         assert found["port"] == ("ok", f"shmconfd answers on {daemon.port}")
         assert found["credentials"][0] == found["AWS region"][0] == found["disk"][0] == "ok"
         assert "hunter2" not in str(found)
+
+
+def test_doctor_knows_a_stopped_daemon(tmp_path):
+    with Daemon(tmp_path) as daemon:
+        daemon.send(signal.SIGSTOP)
+        found = diagnose(daemon.root, 1, SHMCONF_HTTP_PORT=str(daemon.port))
+        daemon.send(signal.SIGCONT)
+        assert found["daemon"] == ("bad", f"process {daemon.pid} holds the region and is stopped: "
+                                          f"kill -CONT {daemon.pid}")
+        state, text = found["port"]  # the last of the two addresses
+        assert state == "bad" and f":{daemon.port} gives no answer: it is stopped or busy" in text
 
 
 def test_doctor_names_what_is_in_the_way(tmp_path):

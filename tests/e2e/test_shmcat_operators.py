@@ -145,6 +145,18 @@ def test_verify_finds_what_stands_beside_the_configurations(region, stray):
         "1 configurations, 3 files, 1 problems"]
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_verify_advises_nothing_where_there_is_no_configuration(region, arguments):
+    """As of --dir /etc: what is in there is not to be removed."""
+    (region.root / "Shop/Prod").mkdir(parents=True)
+    (region.root / "Shop/passwd").write_bytes(b"x")
+    done = region.run("verify", *arguments)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == \
+        f'shmcat: {region.root}: no configuration is here, but "Shop/passwd" is, which is not ' \
+        "shmconf's: set SHMCONF_DIR (or --dir) to the region\n"
+
+
 def test_verify_waits_once_for_all_that_is_not_in_its_place(region):
     """It would take a minute and a half otherwise."""
     region.publish(NAME, "one")

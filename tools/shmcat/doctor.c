@@ -136,13 +136,33 @@ static long lock_holder(const struct stat *root)
     return holder;
 }
 
+/* As /proc/PID/stat has it behind the name. */
+static bool is_stopped(long pid)
+{
+    char path[64];
+    char line[512] = "";
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    const char *end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    char state = '\0';
+    if (end && end[1] == ' ')
+        state = end[2];
+    return state == 'T' || state == 't'; /* t: by a debugger */
+}
+
 static void check_daemon(struct diagnosis *diagnosis)
 {
     struct stat status;
     if (stat(diagnosis->place->root, &status) != 0)
         return;
     long pid = lock_holder(&status);
-    if (pid)
+    if (pid && is_stopped(pid))
+        say(diagnosis, BAD, "daemon", "process %ld holds the region and is stopped: kill -CONT %ld",
+            pid, pid);
+    else if (pid)
         say(diagnosis, GOOD, "daemon", "process %ld holds the region", pid);
     else
         say(diagnosis, NOTE, "daemon", "nobody is seen to hold the region: start shmconfd");

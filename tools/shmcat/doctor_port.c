@@ -112,7 +112,12 @@ static void complain_of(struct diagnosis *diagnosis, const struct answer *answer
 {
     if (is_nobody(answer) || is_shmconfd(answer))
         return;
-    if (answer->size >= 0)
+    if (answer->size == 0)
+        say(diagnosis, BAD, "port",
+            "%s:%u gives no answer: it is stopped or busy, if it is shmconfd; else end it, or set "
+            "SHMCONF_HTTP_PORT",
+            answer->host, port);
+    else if (answer->size > 0)
         say(diagnosis, BAD, "port",
             "something else answers on %s:%u: end it (AWS's agent?), or set SHMCONF_HTTP_PORT",
             answer->host, port);

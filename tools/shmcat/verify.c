@@ -24,6 +24,7 @@ struct verification {
     size_t count;
     unsigned configurations;
     unsigned files;
+    unsigned heads; /* readable or not */
     bool has_paused;
 };
 
@@ -289,6 +290,7 @@ static bool verify_config(struct config *config, void *context)
         verification->files = files;
     }
     verification->configurations += config->error != -ENOENT;
+    verification->heads += config->directory >= 0 && config->error != -ENOENT;
     return true;
 }
 
@@ -329,6 +331,25 @@ static int verify_one(struct verification *verification, const struct shmconf_pl
     return rc == -ENOENT ? rc : 0;
 }
 
+/* A directory that is another one than was meant: nobody shall empty it on this advice. */
+static const struct finding *foreign(const struct verification *verification)
+{
+    if (verification->heads == 0)
+        for (size_t i = 0; i < verification->count; i++)
+            if (verification->found[i].problem == does_not_belong)
+                return &verification->found[i];
+    return NULL;
+}
+
+static int complain_of_stray(const struct shmconf_place *place, const struct finding *stray)
+{
+    cleanup_free char *path = text_visible(stray->path, strlen(stray->path));
+    return complain(place->root,
+                    "no configuration is here, but \"%s\" is, which is not shmconf's: set "
+                    "SHMCONF_DIR (or --dir) to the region",
+                    path);
+}
+
 static int verify_run(const struct common *common, char **arguments)
 {
     const char *name = arguments[0];
@@ -339,13 +360,16 @@ static int verify_run(const struct common *common, char **arguments)
         return status;
     int rc = name ? verify_one(&verification, place)
                   : region_scan_all(place, verify_config, &verification);
-    if (common->json)
+    const struct finding *stray = name ? NULL : foreign(&verification);
+    if (stray)
+        status = complain_of_stray(place, stray);
+    else if (common->json)
         print_json(&verification);
     else if (!rc)
         print_text(&verification);
     if (verification.count)
         status = EXIT_FAILED;
-    if (rc) {
+    if (rc && !stray) {
         fflush(stdout);
         status = name ? fail(name, rc) : fail_region(place->root, rc);
     }
