@@ -30,10 +30,10 @@ static void give_large_blocks_back(void)
 #endif
 }
 
-static enum exit_status run(const struct settings *settings)
+/* In Lambda to standard error where the file cannot be had. */
+static enum exit_status open_log(const struct settings *settings)
 {
     struct error error;
-    give_large_blocks_back();
     if (log_open(settings->log_level, settings->log_format, settings->log_path, &error) != 0) {
         report(EXIT_STATUS_SETTINGS, &error);
         if (!settings->lambda)
@@ -42,6 +42,14 @@ static enum exit_status run(const struct settings *settings)
     }
     for (size_t i = 0; i < settings->warning_count; i++)
         log_warn("%s", settings->warnings[i]);
+    return EXIT_STATUS_OK;
+}
+
+static enum exit_status run(const struct settings *settings)
+{
+    give_large_blocks_back();
+    if (open_log(settings) != EXIT_STATUS_OK)
+        return EXIT_STATUS_SETTINGS;
     bool is_once = settings->action == SETTINGS_ONCE;
     enum exit_status status = is_once ? once_run(settings) : daemon_run(settings);
     log_close();
@@ -66,6 +74,7 @@ static enum exit_status refuse(const struct settings *settings, const struct err
 {
     if (!settings->lambda || settings->action != SETTINGS_RUN)
         return report(settings->exit_status, error);
+    open_log(settings);
     log_error("%s: %s; until then nothing is served, and the function runs without", error->subject,
               error->message);
     return lambda_idle(settings->lambda, NULL);

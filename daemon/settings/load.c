@@ -199,15 +199,21 @@ static int apply_given(struct settings *settings, const struct setting *row,
 
 static int apply(struct settings *settings, struct error *error)
 {
+    struct error later;
+    int failure = 0;
+    /* The first failure is told, and the rest applied: those of the log say how. */
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *row = &settings_table[i];
         struct settings_value *value = &settings->values[i];
-        int result = value->text   ? apply_given(settings, row, value, error)
-                     : row->preset ? setting_parse(settings, row, row->name, row->preset, error)
+        struct error *where = failure ? &later : error;
+        int result = value->text   ? apply_given(settings, row, value, where)
+                     : row->preset ? setting_parse(settings, row, row->name, row->preset, where)
                                    : 0;
-        if (result < 0)
-            return result;
+        if (!failure)
+            failure = result;
     }
+    if (failure < 0)
+        return failure;
     settings->dir_given = is_given(settings, "DIR");
     if (settings->action == SETTINGS_ONCE && settings->name_count == 0 &&
         !settings->prefetch_list) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong, the function runs: one line of log, and events go on being asked for."""
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -203,6 +204,20 @@ def test_a_setting_that_may_not_be_ignored_serves_nothing_and_runs_the_function(
         expect_line(daemon, "ACCESS_TOKEN", "nothing is served")
         assert "secret" not in daemon.log()
     assert aws.fake.calls().starts == 0
+
+
+def test_what_is_refused_is_told_where_the_log_goes(aws, tmp_path):
+    path = tmp_path / "extension.log"
+    with extension(aws, start=False, AWS_APPCONFIG_EXTENSION_ACCESS_TOKEN="x",
+                   SHMCONF_LOG_PATH=str(path), SHMCONF_LOG_FORMAT="json",
+                   SHMCONF_MAX_CLIENTS="x") as (api, daemon):
+        start_without_server(daemon)
+        invoke(api)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        warning, refusal = [line for line in lines if line["level"] in ("WARN", "ERROR")]
+        assert "MAX_CLIENTS" in warning["message"] and "its default counts" in warning["message"]
+        assert "ACCESS_TOKEN" in refusal["message"] and "nothing is served" in refusal["message"]
+        assert daemon.log_path.read_text() == ""
 
 
 def start_without_server(daemon):
