@@ -109,6 +109,10 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
         free(configuration);
         return rc;
     }
+    if (region_entry_was_damaged(configuration->entry))
+        log_warn("%s: its head in the region is damaged and will be made anew: processes that have "
+                 "it open and only call shmconf_enter do not notice, restart them",
+                 text);
     /* Times and failures go on from what the predecessor wrote. */
     configuration->status = *region_entry_record(configuration->entry);
     configuration->status.interval_s = interval_s;

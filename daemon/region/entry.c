@@ -87,6 +87,11 @@ int region_entry_open(struct region_entry **out, struct region *region,
     return 0;
 }
 
+bool region_entry_was_damaged(const struct region_entry *entry)
+{
+    return entry->untaken == -EBADMSG;
+}
+
 void region_entry_close(struct region_entry *entry)
 {
     if (!entry)

@@ -47,6 +47,30 @@ def test_removed_directory_comes_back_and_readers_follow(tmp_path, backend, what
         assert daemon.count_log("ERROR") == 0
 
 
+def test_head_damaged_while_no_daemon_ran_is_told(tmp_path, backend):
+    """Its readers cannot be reached there: those who wait or ask come along."""
+    root = tmp_path / "region"
+    told = f"WARN {NAME}: its head in the region is damaged"
+    with Daemon(tmp_path, backend) as daemon:
+        daemon.put(f"{NAME}.txt", "one")
+        daemon.wait_body(NAME, "one")
+        with Reader(root, NAME) as only_enters, Reader(root, NAME) as asks:
+            assert only_enters("enter")["text"] == asks("enter")["text"] == "one"
+            daemon.stop()
+            with open(place(root, NAME) / "head", "r+b") as head:
+                head.write(b"garbage")
+            daemon.put(f"{NAME}.txt", "two")
+            daemon.start()
+            daemon.wait_body(NAME, "two")
+            daemon.wait_log(told)
+            wait_until(lambda: asks("status") and asks("enter")["text"] == "two")
+            assert only_enters("enter")["text"] == "one"
+        daemon.stop()
+        daemon.start()
+        daemon.wait_body(NAME, "two")
+        assert daemon.count_log(told) == 1
+
+
 def test_removed_or_truncated_files_are_published_again(tmp_path, backend):
     def current(name):
         return max(place(tmp_path / "region", name).glob("v*"))
