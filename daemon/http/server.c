@@ -10,10 +10,7 @@
 #include "base/clock.h"
 #include "http/connection.h"
 
-enum {
-    OVERRUN_MAX = 128, /* connections over the limit that a burst may bring in: a full ring */
-    DESCRIPTOR_RESERVE = 192, /* for these and for everything but connections */
-};
+enum { DESCRIPTOR_RESERVE = 192 }; /* for everything but connections */
 
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
@@ -135,7 +132,7 @@ static void retry_accepting(struct loop *loop, struct loop_timer *timer)
 
 static void admit(struct http_server *server, int fd)
 {
-    if (server->draining || server->count >= server->connections_max + OVERRUN_MAX) {
+    if (server->draining) {
         close(fd);
         return;
     }

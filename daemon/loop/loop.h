@@ -52,8 +52,9 @@ uint64_t loop_now(const struct loop *loop);
 
 /*
  * Accepts connections on a listening socket: `done` is called with each new descriptor
- * (non-blocking and close-on-exec) and the operation stays active; a negative result ends it. The
- * listening socket is made non-blocking.
+ * (non-blocking and close-on-exec) and the operation stays active; a negative result ends it. After
+ * loop_cancel one more connection comes at most, and none if `done` canceled. The listening socket
+ * is made non-blocking.
  */
 void loop_accept(struct loop *loop, struct loop_op *op, int fd, loop_done *done);
 

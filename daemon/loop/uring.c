@@ -22,7 +22,6 @@ enum { CANCEL_TAG = 1 };
 struct uring {
     struct io_uring ring;
     struct op_list linked; /* flying or canceling */
-    bool multishot;        /* accept goes on by itself, as far as is known */
 };
 
 static int uring_open(struct loop *loop)
@@ -35,7 +34,6 @@ static int uring_open(struct loop *loop)
         free(uring);
         return code;
     }
-    uring->multishot = true;
     loop->context = uring;
     return 0;
 }
@@ -64,15 +62,6 @@ static struct io_uring_sqe *get_sqe(struct uring *uring)
     return sqe;
 }
 
-static void prepare_accept(struct uring *uring, struct io_uring_sqe *sqe, struct loop_op *op)
-{
-    op->events = uring->multishot;
-    if (uring->multishot)
-        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    else
-        io_uring_prep_accept(sqe, op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
-
 static bool is_polling(const struct loop_op *op)
 {
     return op->kind == OP_POLL || op->kind == OP_SIGNAL || op->state & STATE_POLLING;
@@ -85,14 +74,18 @@ static unsigned readiness(const struct loop_op *op)
     return op->kind == OP_SEND ? POLLOUT : POLLIN;
 }
 
-static void prepare(struct uring *uring, struct io_uring_sqe *sqe, struct loop_op *op)
+/*
+ * Accept is not a multishot one: that goes on until its cancellation arrives, so a burst would
+ * bring in more connections than a server with a limit can keep. The others wait in the kernel.
+ */
+static void prepare(struct io_uring_sqe *sqe, struct loop_op *op)
 {
     if (is_polling(op) && op->state & STATE_MULTISHOT)
         io_uring_prep_poll_multishot(sqe, op->fd, readiness(op));
     else if (is_polling(op))
         io_uring_prep_poll_add(sqe, op->fd, readiness(op));
     else if (op->kind == OP_ACCEPT)
-        prepare_accept(uring, sqe, op);
+        io_uring_prep_accept(sqe, op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     else if (op->kind == OP_RECV)
         io_uring_prep_recv(sqe, op->fd, op->buffer, op->size, 0);
     else
@@ -111,7 +104,7 @@ static bool uring_submit(struct loop *loop, struct loop_op *op)
         io_uring_sqe_set_data(sqe, (char *)op + CANCEL_TAG);
         op->state |= STATE_CANCELING;
     } else {
-        prepare(uring, sqe, op);
+        prepare(sqe, op);
         io_uring_sqe_set_data(sqe, op);
         op->state |= STATE_FLYING;
     }
@@ -120,18 +113,13 @@ static bool uring_submit(struct loop *loop, struct loop_op *op)
 }
 
 /* True when the completion only says that the operation has to be submitted again. */
-static bool goes_on(struct uring *uring, struct loop_op *op, int result)
+static bool goes_on(struct loop_op *op, int result)
 {
     switch (result) {
     case -EAGAIN: /* the kernel does not always wait on a non-blocking socket */
         op->state |= STATE_POLLING;
         return true;
     case -EINTR:
-        return true;
-    case -EINVAL: /* a kernel without multishot accept, or an error that one-shot will have too */
-        if (op->kind != OP_ACCEPT || !op->events)
-            return false;
-        uring->multishot = false;
         return true;
     default:
         return op->kind == OP_ACCEPT && loop_accept_failed_early(result);
@@ -183,13 +171,9 @@ static void deliver_signals(struct loop *loop, struct loop_op *op)
         loop_queue(loop, op);
 }
 
-/* A result that others follow. A multishot poll has to be ended when it has told what matters. */
+/* A result of a multishot poll, which has to be ended when it has told what matters. */
 static void deliver_more(struct loop *loop, struct loop_op *op, int result)
 {
-    if (!is_polling(op)) {
-        op->done(loop, op, result);
-        return;
-    }
     if (op->state & STATE_READY || wanted_events(op, result) == 0)
         return;
     op->state |= STATE_READY;
@@ -216,7 +200,7 @@ static void hold(struct loop *loop, struct loop_op *op, bool again, int result)
 static void land(struct loop *loop, struct loop_op *op, int result)
 {
     op->state &= (unsigned char)~STATE_FLYING;
-    bool again = is_polling(op) ? poll_goes_on(op, &result) : goes_on(loop->context, op, result);
+    bool again = is_polling(op) ? poll_goes_on(op, &result) : goes_on(op, result);
     if (op->state & STATE_CANCELING) {
         hold(loop, op, again, result);
         return;

@@ -2,6 +2,7 @@
 """Clients that are slow, vanish, or are too many: they cost the others and the daemon nothing."""
 import os
 import pathlib
+import signal
 import socket
 import time
 
@@ -240,6 +241,17 @@ def test_too_many_wait_while_all_are_busy(crowded, count):  # noqa: F811
         assert client.is_open()
         client.send(b"\r\n")
     for client in [*busy, *waiting]:
+        assert client.answer().body == CHECKOUT
+        client.close()
+    wait_until_gone(crowded)
+
+
+def test_a_burst_far_beyond_the_limit_loses_nobody(crowded):  # noqa: F811
+    """As many as fit wait in the kernel, and nowhere else."""
+    crowded.send(signal.SIGSTOP)
+    waiting = [begin(crowded.port, CHECKOUT_REQUEST) for _ in range(700)]
+    crowded.send(signal.SIGCONT)
+    for client in waiting:
         assert client.answer().body == CHECKOUT
         client.close()
     wait_until_gone(crowded)
