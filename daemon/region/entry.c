@@ -122,7 +122,9 @@ static int publish_failed(const struct region_entry *entry, int rc, const char *
 {
     const char *hint = "";
     if (rc == -ENOSPC || rc == -EDQUOT)
-        hint = " (readers keep the last version; free some space)";
+        hint = entry->record.generation
+                   ? " (readers keep the last version; free some space or inodes)"
+                   : " (free some space or inodes)";
     else if (rc == -EPERM)
         hint = " (a directory there belongs to another user; remove it)";
     else if (rc == -ENOTDIR || rc == -ELOOP || rc == -ENOTEMPTY || rc == -EBUSY)

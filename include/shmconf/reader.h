@@ -151,7 +151,6 @@ SHMCONF_API int shmconf_map_head(struct shmconf_reader *reader, int directory, i
     reader->head = head;
     reader->seq = &head->seq;
     reader->seen = 0; /* is no sequence: nothing of another head counts here */
-    reader->generation = 0;
     reader->instance = head->instance;
     reader->device = status->st_dev;
     reader->inode = status->st_ino;
