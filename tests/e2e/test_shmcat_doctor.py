@@ -15,11 +15,11 @@ from daemon import Daemon, program
 from shmcat_region import DEADLINE_S, SHMCAT, environment, running_region  # noqa: F401
 
 
-def diagnose(root, status=0, **changes):
+def diagnose(root, status=0, wrapper=(), **changes):
     """What doctor says: {subject: (state, text)}."""
     changes = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": "",
                "AWS_DEFAULT_REGION": "", **changes}
-    done = subprocess.run([SHMCAT, "doctor", "--json"], env=environment(root, **changes),
+    done = subprocess.run([*wrapper, SHMCAT, "doctor", "--json"], env=environment(root, **changes),
                           capture_output=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == status, done
     return {row["subject"]: (row["state"], row["text"]) for row in json.loads(done.stdout)}
@@ -113,6 +113,22 @@ def test_doctor_asks_both_loopback_addresses(tmp_path):
     found = diagnose(tmp_path, 1, SHMCONF_HTTP_PORT=dripping.port)
     assert found["port"] == ("bad", f"something else answers on [::1]:{dripping.port}: end it "
                                     "(AWS's agent?), or set SHMCONF_HTTP_PORT")
+
+
+@pytest.mark.parametrize("options, state, text", [
+    ("size=64m", "ok", "64 MiB are free in"),
+    ("size=8m", "note", "8 MiB are free in"),
+    ("size=64k", "bad", "0 MiB are free in"),
+    ("size=64m,nr_inodes=1", "bad", "it has no inodes left"),
+    ("ro", "bad", "is read-only: set SHMCONF_DIR"),
+])
+def test_doctor_looks_at_the_disk(tmp_path, need_mounts, options, state, text):
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    script = f'mount -t tmpfs -o {options} none "{mount}" && exec "$@"'
+    found = diagnose(mount / "region", state == "bad", SHMCONF_HTTP_PORT="1",
+                     wrapper=["unshare", "-m", "sh", "-c", script, "sh"])
+    assert found["disk"][0] == state and text in found["disk"][1]
 
 
 @pytest.mark.parametrize("value", ["http", "0", "65536", "8080x", "-1"])
