@@ -152,6 +152,7 @@ class Connection:
             if self.server.stopping or self.peer_is_gone():
                 raise Cut
             if fault and fault.released:
+                self.answered = True
                 return
             left = 0.02 if end is None else min(0.02, end - time.monotonic())
             time.sleep(max(left, 0))
@@ -161,6 +162,8 @@ class Connection:
         size = fault.drip[0] if fault.drip else chunked or 1 << 18
         for start in range(0, len(body), size):
             part = body[start:start + size]
+            if fault.drip and start + size >= len(body):
+                self.answered = True
             self.sock.sendall(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
             if fault.drip:
                 self.pause(fault.drip[1], fault)
@@ -184,7 +187,7 @@ class Connection:
             if self.peer_is_gone():
                 raise Cut
             head = answer.head(date, fault.chunked, fault.connection)
-            self.answered = not fault.stall and not fault.drip
+            self.answered = not fault.stall and not (fault.drip and answer.body)
             if fault.reset_at == "head":
                 self.sock.sendall(head[:len(head) // 2])
                 self.reset()
