@@ -77,7 +77,9 @@ static enum exit_status refuse(const struct settings *settings, const struct err
     open_log(settings);
     log_error("%s: %s; until then nothing is served, and the function runs without", error->subject,
               error->message);
-    return lambda_idle(settings->lambda, NULL);
+    enum exit_status status = lambda_idle(settings->lambda, NULL);
+    log_close();
+    return status;
 }
 
 /* What an option asks for that needs no settings; false: it asks for something else. */

@@ -98,10 +98,11 @@ int region_entry_open(struct region_entry **entry, struct region *region,
                       const struct shmconf_name *name, struct error *error);
 
 /*
- * Whether a predecessor's head was found damaged. Nothing can be stored there for those who have it
- * open: who only calls shmconf_enter stays with what he has.
+ * Whether region_entry_open has just found a predecessor's head damaged. Nothing can be stored
+ * there for those who have it open: who only calls shmconf_enter stays with what he has.
  */
 bool region_entry_was_damaged(const struct region_entry *entry);
+
 void region_entry_close(struct region_entry *entry);
 
 /* The current version, or NULL; the caller's own reference comes from region_version_hold. */

@@ -12,7 +12,7 @@ pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
 from daemon import Reader, url, wait_until  # noqa: E402
 from fake_daemon import NAME, aws, message  # noqa: E402,F401
-from virtual_clock import VirtualClock  # noqa: E402
+from virtual_clock import WallClock  # noqa: E402
 
 ONE = '{"limit": 1}'
 
@@ -56,12 +56,11 @@ def test_one_answer_with_an_old_date_changes_nothing(aws):
 
 def test_a_clock_that_is_set_forward_a_little_costs_nothing(aws, tmp_path):
     """Nothing is due by it: the session and its token go on."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     aws.fake.poll_interval_s = 1
     aws.fake.put(NAME, ONE)
     with aws.daemon(SHMCONF_POLL_INTERVAL="60", SHMCONF_PREFETCH_LIST=NAME,
-                    FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment()) as daemon:
+                    **clock.environment()) as daemon:
         daemon.wait_body(NAME, ONE)
         clock.write("+10")
         wait_until(lambda: daemon.get(url(NAME)) and daemon.count_log("the wall clock jumped"))

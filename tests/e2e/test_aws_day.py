@@ -13,7 +13,7 @@ pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
 from daemon import BIN, Reader, clean_environment, url, wait_until  # noqa: E402
 from fake_daemon import NAME, aws  # noqa: E402,F401
-from virtual_clock import START, VirtualClock, daemon_on, virtual_day  # noqa: E402
+from virtual_clock import START, WallClock, daemon_on, virtual_day  # noqa: E402
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
@@ -230,12 +230,10 @@ def test_a_clock_that_is_an_hour_off_costs_one_call(tmp_path, backend, ahead_s, 
 
 def test_a_wall_clock_that_jumps_costs_one_call_each_time(aws, tmp_path):
     """On the real monotonic clock. A jump ahead may be a restored snapshot: a new session then."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     aws.fake.put(NAME, ONE)
     aws.fake.poll_interval_s = 1
-    with daemon_on(clock, aws, SHMCONF_POLL_INTERVAL="1",
-                   FAKETIME_DONT_FAKE_MONOTONIC="1") as daemon, \
+    with daemon_on(clock, aws, SHMCONF_POLL_INTERVAL="1") as daemon, \
             Reader(daemon.root, NAME) as reader:
         daemon.now = lambda: time.time() + int(clock.path.read_text())
         daemon.wait_body(NAME, ONE)

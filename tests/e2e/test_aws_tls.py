@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfi
 from daemon import run, url, wait_until  # noqa: E402
 from fake_daemon import NAME, make_aws, message  # noqa: E402
 from test_aws_tokens import keep_session  # noqa: E402
-from virtual_clock import VirtualClock  # noqa: E402
+from virtual_clock import WallClock  # noqa: E402
 
 ONE = '{"limit": 1}'
 HOST = "appconfigdata.eu-west-1.amazonaws.com"
@@ -100,12 +100,11 @@ def test_a_new_connection_goes_on_with_the_session_of_an_old_one(right, certific
 def test_a_restored_snapshot_begins_a_session_of_its_own(right, certificates, tmp_path):
     """Copies of it have nothing in common. Another wall clock, and the same monotonic one, is what
     a restored one sees."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     fake = right.fake
     fake.put(NAME, ONE)
     with right.quick(AWS_CA_BUNDLE=certificates / "ca.pem", SHMCONF_PREFETCH_LIST=NAME,
-                     FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment()) as daemon:
+                     **clock.environment()) as daemon:
         for turn in (1, 2):
             gets = fake.calls().gets
             fake.wait_calls(lambda calls: calls.gets > gets)

@@ -16,7 +16,7 @@ from container import ContainerEndpoint  # noqa: E402
 from daemon import Reader, url, wait_until  # noqa: E402
 from fake_daemon import NAME, aws  # noqa: E402,F401
 from lambda_daemon import extension  # noqa: E402
-from virtual_clock import VirtualClock  # noqa: E402
+from virtual_clock import WallClock  # noqa: E402
 
 
 def freeze(daemon, seconds):
@@ -153,14 +153,12 @@ def restored(aws, clock, endpoint, daemon, seconds):
 
 def test_a_restored_snapshot_starts_anew_at_its_first_invocation(aws, tmp_path):
     """New keys, a new session and new connections, and nothing that anybody refuses on the way."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     aws.fake.put(NAME, "0", content_type="text/plain")
     aws.fake.keys.clear()
     with ContainerEndpoint(aws.fake, life_s=7200) as endpoint, \
             extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start",
-                      FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment(),
-                      **endpoint.environment) as (api, daemon), \
+                      **clock.environment(), **endpoint.environment) as (api, daemon), \
             Reader(daemon.root, NAME) as reader:
         for turn, seconds in enumerate((600, 86400), 1):
             before = aws.fake.calls()
@@ -195,14 +193,13 @@ def test_the_first_event_is_that_of_a_restored_copy_whatever_the_clocks_say(aws)
 
 def test_a_clock_that_is_set_at_the_start_is_no_restore(aws, tmp_path):
     """The first event is, however short a time after it."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     for name in (NAME, "Shop:Prod:Slow"):
         aws.fake.put(name, "0", content_type="text/plain")
     aws.fake.fault(name=NAME, operation="start", error="internal")
     aws.fake.fault(name="Shop:Prod:Slow", delay=4)
-    with extension(aws, prefetch=(NAME, "Shop:Prod:Slow"), AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="3600",
-                   FAKETIME_DONT_FAKE_MONOTONIC="1", start=False,
+    with extension(aws, prefetch=(NAME, "Shop:Prod:Slow"), SHMCONF_POLL_INTERVAL="3600",
+                   AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", start=False,
                    **clock.environment()) as (api, daemon):
         daemon.start()
         wait_until(lambda: len(aws.fake.requests) == 2)
@@ -232,14 +229,12 @@ def test_what_is_parked_for_a_snapshot_does_not_use_what_its_copies_share(aws):
 
 def test_a_snapshot_restored_before_its_next_check_has_a_session_of_its_own(aws, tmp_path):
     """Each copy has the token of the snapshot, and only one of them could use it."""
-    clock = VirtualClock(tmp_path / "clock")
-    clock.write("+0")
+    clock = WallClock(tmp_path / "clock")
     aws.fake.put(NAME, "0", content_type="text/plain")
     aws.fake.keys.clear()
     with ContainerEndpoint(aws.fake, life_s=72000) as endpoint, \
             extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="3600",
-                      FAKETIME_DONT_FAKE_MONOTONIC="1", **clock.environment(),
-                      **endpoint.environment) as (api, daemon), \
+                      **clock.environment(), **endpoint.environment) as (api, daemon), \
             Reader(daemon.root, NAME) as reader:
         before = aws.fake.calls()
         aws.fake.put(NAME, "1", content_type="text/plain")

@@ -79,6 +79,18 @@ class VirtualClock(Clock):
                 "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
 
+class WallClock(VirtualClock):
+    """The daemon's time of day alone, set off by what is written ("+600"); its other clocks, and
+    the service's, go on by themselves."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.write("+0")
+
+    def environment(self):
+        return {**super().environment(), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 @contextlib.contextmanager
 def daemon_on(clock, aws, **environment):
     """A Daemon that takes its time from `clock`."""

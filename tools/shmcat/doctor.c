@@ -177,18 +177,15 @@ static void check_disk(struct diagnosis *diagnosis)
         return;
     }
     uint64_t mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
+    enum severity space = mib >= 16 ? GOOD : mib >= 1 ? NOTE : BAD;
     if (disk.f_flag & ST_RDONLY)
         say(diagnosis, BAD, "disk", "%s is read-only: set SHMCONF_DIR to where one may write",
             directory);
     else if (disk.f_files > 0 && disk.f_favail == 0)
         say(diagnosis, BAD, "disk", "no file can be made in %s: it has no inodes left", directory);
     else
-        say(diagnosis,
-            mib < 1    ? BAD
-            : mib < 16 ? NOTE
-                       : GOOD,
-            "disk", "%" PRIu64 " MiB are free in %s; a configuration needs twice its size", mib,
-            directory);
+        say(diagnosis, space, "disk",
+            "%" PRIu64 " MiB are free in %s; a configuration needs twice its size", mib, directory);
     int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0) {
         say(diagnosis, GOOD, "files", "files without a name can be made in %s", directory);

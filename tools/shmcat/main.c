@@ -33,10 +33,10 @@ static struct {
 } options = {.color = "auto"};
 
 static const struct option_row common_rows[] = {
-    {0, OPTION_TEXT, "dir", "PATH", "the region, instead of SHMCONF_DIR or /tmp/shmconf",
+    {0, OPTION_DIRECTORY, "dir", "PATH", "the region, instead of SHMCONF_DIR or /tmp/shmconf",
      &options.directory},
     {0, OPTION_FLAG, "json", NULL, "JSON instead of text for people", &common.json},
-    {0, OPTION_TEXT, "color", "WHEN", "auto (a terminal, without NO_COLOR), always or never",
+    {0, OPTION_WHEN, "color", "WHEN", "auto (a terminal, without NO_COLOR), always or never",
      &options.color},
     {'h', OPTION_FLAG, "help", NULL, "help, also for each command", &options.help},
     {0},

@@ -56,6 +56,8 @@ static int option_set(const struct option_row *row, const char *text)
     static const char *const wanted[] = {
         [OPTION_FLAG] = "",
         [OPTION_TEXT] = "may not be empty",
+        [OPTION_DIRECTORY] = "may not be empty",
+        [OPTION_WHEN] = "may not be empty",
         [OPTION_DURATION] = "is not a duration: write it like 500ms, 5s, 2m or 1h",
         [OPTION_NUMBER] = "is not a number from 1",
     };

@@ -22,7 +22,14 @@ enum exit_code { EXIT_FINE, EXIT_FAILED, EXIT_USAGE, EXIT_STALE, EXIT_TIMEOUT };
 
 /* ---- Commands (main.c, options.c) ---- */
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION, OPTION_NUMBER };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_DIRECTORY,
+    OPTION_WHEN, /* auto, always or never */
+    OPTION_DURATION,
+    OPTION_NUMBER,
+};
 
 struct option_row {
     char letter; /* '\0': none */

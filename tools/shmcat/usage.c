@@ -182,12 +182,12 @@ static void complete_scan(const struct usage *usage, const char *first, const ch
         printf("        --%s)\n"
                "            [[ ${words[i + 1]} != \"=\" ]] || ((i++))\n",
                row->name);
-        if (strcmp(row->argument, "PATH") == 0)
+        if (row->kind == OPTION_DIRECTORY)
             printf("            root=(--%s \"${words[i + 1]}\")\n", row->name);
         printf("            ((++i == %s)) || previous=\"\"\n"
                "            ;;\n",
                end);
-        if (strcmp(row->argument, "PATH") == 0)
+        if (row->kind == OPTION_DIRECTORY)
             printf("        --%s=*) root=(\"$previous\") ;;\n", row->name);
     }
     puts("        -*) ;;\n"
@@ -210,9 +210,9 @@ static void complete_cases(const struct usage *usage)
          "    [[ -z $previous || \"$values \" != *\" $previous \"* ]] || options=\"\" names=\"\"\n"
          "    case $previous in");
     for (const struct option_row *row = usage->common; row->name; row++)
-        if (row->argument && strcmp(row->argument, "PATH") == 0)
+        if (row->kind == OPTION_DIRECTORY)
             printf("    --%s) directories=yes ;;\n", row->name);
-        else if (row->argument && strcmp(row->argument, "WHEN") == 0)
+        else if (row->kind == OPTION_WHEN)
             printf("    --%s) options=\"auto always never\" names=\"\" ;;\n", row->name);
     puts("    esac");
 }

@@ -341,13 +341,13 @@ static const struct finding *foreign(const struct verification *verification)
     return NULL;
 }
 
-static int complain_of_stray(const struct shmconf_place *place, const struct finding *stray)
+static void complain_of_stray(const struct shmconf_place *place, const struct finding *stray)
 {
     cleanup_free char *path = text_visible(stray->path, strlen(stray->path));
-    return complain(place->root,
-                    "no configuration is here, but \"%s\" is, which is not shmconf's: set "
-                    "SHMCONF_DIR (or --dir) to the region",
-                    path);
+    complain(place->root,
+             "no configuration is here, but \"%s\" is, which is not shmconf's: set SHMCONF_DIR (or "
+             "--dir) to the region",
+             path);
 }
 
 static int verify_run(const struct common *common, char **arguments)
@@ -362,7 +362,7 @@ static int verify_run(const struct common *common, char **arguments)
                   : region_scan_all(place, verify_config, &verification);
     const struct finding *stray = name ? NULL : foreign(&verification);
     if (stray)
-        status = complain_of_stray(place, stray);
+        complain_of_stray(place, stray);
     else if (common->json)
         print_json(&verification);
     else if (!rc)
