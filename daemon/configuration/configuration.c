@@ -2,6 +2,7 @@
 #include "configuration/configuration.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,20 @@ struct configuration *configurations_find(struct configurations *set,
     return found ? *found : NULL;
 }
 
+static void tell_damage(const struct configuration *configuration)
+{
+    const struct region_entry *entry = configuration->entry;
+    enum region_damage damage = region_entry_damage(entry);
+    if (damage == REGION_HEAD_DAMAGED)
+        log_warn("%s: its head in the region is damaged and will be made anew: processes that have "
+                 "it open and only call shmconf_enter do not notice, restart them",
+                 region_entry_text(entry));
+    else if (damage == REGION_VERSION_DAMAGED)
+        log_warn("%s: its version %" PRIu64 " in the region is damaged or was removed: the next "
+                 "one comes as soon as the source has it, see shmcat verify",
+                 region_entry_text(entry), region_entry_record(entry)->generation);
+}
+
 int configurations_add(struct configurations *set, const struct shmconf_name *name,
                        uint32_t interval_s, struct configuration **out, struct error *error)
 {
@@ -109,10 +124,7 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
         free(configuration);
         return rc;
     }
-    if (region_entry_was_damaged(configuration->entry))
-        log_warn("%s: its head in the region is damaged and will be made anew: processes that have "
-                 "it open and only call shmconf_enter do not notice, restart them",
-                 text);
+    tell_damage(configuration);
     /* Times and failures go on from what the predecessor wrote. */
     configuration->status = *region_entry_record(configuration->entry);
     configuration->status.interval_s = interval_s;

@@ -87,9 +87,11 @@ int region_entry_open(struct region_entry **out, struct region *region,
     return 0;
 }
 
-bool region_entry_was_damaged(const struct region_entry *entry)
+enum region_damage region_entry_damage(const struct region_entry *entry)
 {
-    return entry->untaken == -EBADMSG;
+    if (entry->untaken == -EBADMSG)
+        return REGION_HEAD_DAMAGED;
+    return entry->has_lost_version ? REGION_VERSION_DAMAGED : REGION_SOUND;
 }
 
 void region_entry_close(struct region_entry *entry)

@@ -39,6 +39,7 @@ struct region_entry {
     bool is_ahead;                  /* `version` is newer than what readers have */
     struct shmconf_record behind;   /* what those are told of theirs meanwhile */
     int untaken;                    /* -errno of the take-over; 0: done, or no longer needed */
+    bool has_lost_version;          /* the last take-over found a head, but not its version */
 };
 
 /* ---- file.c: files that appear complete ------------------------------------------------------ */

@@ -97,11 +97,16 @@ int region_check_root(struct region *region, struct error *error);
 int region_entry_open(struct region_entry **entry, struct region *region,
                       const struct shmconf_name *name, struct error *error);
 
-/*
- * Whether region_entry_open has just found a predecessor's head damaged. Nothing can be stored
- * there for those who have it open: who only calls shmconf_enter stays with what he has.
- */
-bool region_entry_was_damaged(const struct region_entry *entry);
+/* What region_entry_open has found of a predecessor. */
+enum region_damage {
+    REGION_SOUND, /* or nothing at all */
+    /* Nothing can be stored there for those who have it open: who only calls shmconf_enter stays
+     * with what he has. */
+    REGION_HEAD_DAMAGED,
+    REGION_VERSION_DAMAGED, /* or removed: the head is sound, and nothing can be served */
+};
+
+enum region_damage region_entry_damage(const struct region_entry *entry);
 
 void region_entry_close(struct region_entry *entry);
 

@@ -44,6 +44,7 @@ static int take_over_in(struct region_entry *entry, int directory)
                           entry->record.generation);
     if (entry_is_open_question(rc))
         return rc;
+    entry->has_lost_version = is_live && !entry->version;
     /* A head that says something else is damaged, and mended by the next check. */
     if (entry->version)
         entry->record.payload_size = (uint32_t)entry->version->size;
@@ -63,6 +64,7 @@ void entry_take_over(struct region_entry *entry)
     head_close(&entry->head);
     memset(&entry->record, 0, sizeof entry->record);
     entry->is_ahead = false;
+    entry->has_lost_version = false;
     if (entry->region->root < 0)
         entry->untaken = -EAGAIN; /* there may be something below a root that comes later */
     else

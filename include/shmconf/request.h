@@ -123,7 +123,8 @@ SHMCONF_API int shmconf_request_answer(int fd, uint64_t deadline)
  *
  * `timeout_ms` < 0: no limit. 0 (enter has a version now), -ENOENT (there is no such
  * configuration), -EACCES, -ECONNREFUSED (no daemon), -ETIMEDOUT, -EIO (the daemon could not get
- * it).
+ * it), or another -errno of socket, connect or recv, such as -EMFILE, -EINTR, -ECONNRESET: nothing
+ * is known, and it may be tried again.
  */
 SHMCONF_API int shmconf_request(struct shmconf_reader *reader, long timeout_ms)
 {

@@ -71,6 +71,31 @@ def test_head_damaged_while_no_daemon_ran_is_told(tmp_path, backend):
         assert daemon.count_log(told) == 1
 
 
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+def test_version_lost_while_no_daemon_ran_is_told(tmp_path, backend, how):
+    """Its source may bring it again never, and then the log is all that there is."""
+    told = f"WARN {NAME}: its version 1 in the region is damaged or was removed"
+    with Daemon(tmp_path, backend) as daemon:
+        daemon.put(f"{NAME}.txt", "one")
+        daemon.wait_body(NAME, "one")
+        daemon.stop()
+        version = place(tmp_path / "region", NAME) / "v00000001"
+        if how == "removed":
+            version.unlink()
+        else:
+            version.chmod(0o600)
+            with open(version, "r+b") as file:
+                file.seek(130)
+                file.write(b"X")
+        daemon.start()
+        daemon.wait_log(told)
+        daemon.wait_body(NAME, "one")
+        daemon.stop()
+        daemon.start()
+        daemon.wait_body(NAME, "one")
+        assert daemon.count_log(told) == 1
+
+
 def test_removed_or_truncated_files_are_published_again(tmp_path, backend):
     def current(name):
         return max(place(tmp_path / "region", name).glob("v*"))

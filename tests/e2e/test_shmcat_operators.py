@@ -157,6 +157,47 @@ def test_verify_advises_nothing_where_there_is_no_configuration(region, argument
         "shmconf's: set SHMCONF_DIR (or --dir) to the region\n"
 
 
+LEVELS = ["", "Shop", "Shop/Prod"]
+SOMETHING_ELSE = "a directory of the region is something else: remove what is there"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_verify_names_the_file_above_a_name(region, level):
+    region.publish("A:B:C")
+    root = region.root if level else region.root / "A/B/C/head"
+    if level:
+        (root / level).parent.mkdir(mode=0o755, exist_ok=True)
+        (root / level).touch()
+    done = region.run("verify", NAME, SHMCONF_DIR=str(root))
+    assert done.returncode == 1
+    if not level:
+        assert done.stderr.decode().startswith(f"shmcat: {root}: {SOMETHING_ELSE}")
+        return
+    assert done.stdout.decode() == \
+        f"{level}: it does not belong into the region: remove it, or set SHMCONF_DIR (or --dir) " \
+        "to the region\n0 configurations, 1 files, 1 problems\n"
+    found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
+    assert found["path"] == level
+    for command in ("cat", "status", "dump"):
+        said = region.run(command, NAME).stderr.decode()
+        assert SOMETHING_ELSE in said and "restart" not in said
+    (root / level).unlink()
+    assert "nothing was published" in region.run("verify", NAME).stderr.decode()
+
+
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_verify_names_the_directory_above_a_name_that_others_may_write(region, level):
+    region.publish(NAME, "one")
+    (region.root / level).chmod(0o777)
+    done = region.run("verify", NAME)
+    assert (done.returncode, done.stdout.decode().splitlines()[0]) == \
+        (1, f"{level}: a directory or file belongs to another user, or others may write it: "
+         "take the right to write from others, or restart shmconfd, which does that")
+    region.restart()
+    region.publish(NAME, "two")
+    assert region.text("verify", NAME).endswith(" 0 problems\n")
+
+
 def test_verify_waits_once_for_all_that_is_not_in_its_place(region):
     """It would take a minute and a half otherwise."""
     region.publish(NAME, "one")
@@ -328,6 +369,17 @@ def test_readers_tells_who_is_behind(tmp_path):
 def test_readers_of_an_unread_region(region):
     assert region.text("readers", "A:B:C") in (
         "nobody has it mapped\n", "nobody who could be looked at has it mapped\n")
+
+
+def test_readers_without_proc(region, need_root):
+    """Where it does not see even itself nobody can be said to read."""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c",
+                           'mount -t tmpfs none /proc && exec "$0" readers', SHMCAT],
+                          env=environment(region.root), capture_output=True, timeout=DEADLINE_S,
+                          check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == \
+        b"shmcat: /proc: no process is shown there: shmcat readers needs it mounted\n"
 
 
 def test_readers_says_when_it_may_not_look(open_path, need_root):

@@ -55,6 +55,8 @@ static const struct row {
     {SYS_listen, "listen", {EADDRINUSE}},
     {SYS_setsockopt, "setsockopt", {ENOMEM, ENOPROTOOPT}},
     {SYS_getsockname, "getsockname", {ENOBUFS}},
+    {SYS_connect, "connect", {ECONNREFUSED, EINTR, EAGAIN, ETIMEDOUT}},
+    {SYS_sendto, "send", {EPIPE, ECONNRESET, EINTR, WAY_SHORT}},
     {SYS_accept4, "accept", {EMFILE, ECONNABORTED, ENOMEM}},
     {SYS_recvfrom, "recv", {ECONNRESET, EINTR, WAY_SHORT}},
     {SYS_sendmsg, "sendmsg", {EPIPE, EINTR}},

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What readers do besides returning the pointer that they have. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -68,6 +75,42 @@ static void the_last_check_is_long_ago(struct stage *stage)
     CHECK_INT(0, region_entry_status(stage->entry, &status, &stage->error));
 }
 
+/* The daemon's stand-in, which ends with this process. */
+static void answer_all(int listening)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\n\r\n";
+    char request[1024];
+    CHECK_INT(0, prctl(PR_SET_PDEATHSIG, SIGKILL));
+    for (;;) {
+        int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (recv(fd, request, sizeof request, 0) > 0)
+            send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+        close(fd);
+    }
+}
+
+static void somebody_answers(struct stage *stage)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    char port[8];
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(listening >= 0);
+    CHECK_INT(0, bind(listening, (struct sockaddr *)&address, sizeof address));
+    CHECK_INT(0, listen(listening, 8));
+    CHECK_INT(0, getsockname(listening, (struct sockaddr *)&address, &size));
+    snprintf(port, sizeof port, "%u", ntohs(address.sin_port));
+    CHECK_INT(0, setenv("SHMCONF_HTTP_PORT", port, 1));
+    pid_t peer = fork();
+    CHECK(peer >= 0);
+    if (peer == 0)
+        answer_all(listening);
+    close(listening);
+    there_are_news(stage); /* after the fork: the region's lock would be the child's as well */
+}
+
 /* ---- Meanwhile ------------------------------------------------------------------------------- */
 
 static void attach(struct stage *stage)
@@ -131,6 +174,11 @@ static void ask_for_fresh_in_vain(struct stage *stage)
     stage->rc = shmconf_fresh(&stage->reader, 60000, SOON_MS);
 }
 
+static void ask_the_daemon(struct stage *stage)
+{
+    stage->rc = shmconf_request(&stage->reader, PATIENCE_MS);
+}
+
 /* ---- Afterwards ------------------------------------------------------------------------------ */
 
 /* A version that could not be opened is tried again at the daemon's next status update. */
@@ -183,6 +231,15 @@ static void judge_health(struct stage *stage)
     judge(stage);
 }
 
+/* Half a request is none: then nobody has answered. */
+static void judge_the_answer(struct stage *stage)
+{
+    if (stage->failing == SYS_recvfrom && stage->way == EINTR)
+        CHECK_INT(0, stage->rc); /* a signal is no answer */
+    CHECK_INT(0, shmconf_request(&stage->reader, PATIENCE_MS));
+    judge(stage);
+}
+
 static void judge_asking_in_vain(struct stage *stage)
 {
     CHECK(stage->rc < 0);
@@ -214,5 +271,7 @@ const struct operation reader_operations[] = {
     {"fresh", "openat stat close", it_is_attached, ask_for_fresh, judge_health, false, false},
     {"fresh in vain", "openat stat close", the_last_check_is_long_ago, ask_for_fresh_in_vain,
      judge_asking_in_vain, false, false},
+    {"asking the daemon", "socket setsockopt connect send recv close", somebody_answers,
+     ask_the_daemon, judge_the_answer, false, false},
 };
 const size_t reader_operation_count = sizeof reader_operations / sizeof reader_operations[0];

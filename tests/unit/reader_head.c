@@ -318,8 +318,30 @@ static void the_sequence_wraps_past_0_and_keeps_its_parity(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* A successor that begins anew counts from 1 again: that generation is another one. */
+static void a_failure_is_one_of_its_head(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    fixture_publish(entry, "old", "", "");
+    fixture_remove(f, "A/B/C/v00000001");
+    reader_open(&reader, 0);
+    reader_expect(&reader, NULL, -ESTALE);
+    region_entry_close(entry);
+    fixture_remove(f, READER_HEAD);
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "new", "", "");
+    CHECK_INT(1, region_entry_record(entry)->generation);
+    reader_may_look(&reader);
+    reader_expect(&reader, "new", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
 int main(void)
 {
+    fixture_run(a_failure_is_one_of_its_head);
     fixture_run(a_head_that_cannot_be_used_is_refused);
     fixture_run(damaged_heads_do_no_harm);
     fixture_run(an_empty_head_has_no_version);

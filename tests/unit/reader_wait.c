@@ -335,6 +335,11 @@ static void status_tells_what_the_daemon_stored(struct fixture *f)
     CHECK_INT(45, health.interval_s);
     CHECK_INT(4, health.size);
 
+    status.checked_ns = clock_realtime_ns() + 3600 * NS_PER_S; /* the clock was set back since */
+    CHECK_INT(0, region_entry_status(entry, &status, NULL));
+    CHECK_INT(0, shmconf_status(&reader, &health));
+    CHECK(health.age_ns > 1800 * NS_PER_S && health.age_ns <= 3600 * NS_PER_S);
+
     fixture_remove_tree(f); /* what was last known is told nevertheless */
     CHECK_INT(-ESTALE, shmconf_status(&reader, &health));
     CHECK_INT(503, health.http_status);

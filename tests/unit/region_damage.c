@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "region_fixture.h"
+#include "reader_fixture.h"
 
 /* A predecessor's version is served over HTTP only if all of it is as it was written. */
 static void a_damaged_version_is_not_taken_over(struct fixture *f)
@@ -43,6 +43,7 @@ static void a_damaged_version_is_not_taken_over(struct fixture *f)
         fixture_restart(f);
         entry = fixture_entry(f, "A:B:C");
         CHECK(region_entry_version(entry) == NULL);
+        CHECK_INT(REGION_VERSION_DAMAGED, region_entry_damage(entry));
         CHECK_INT(i + 1, region_entry_record(entry)->generation);
         region_entry_close(entry);
     }
@@ -120,8 +121,33 @@ static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* Who may not be the daemon's user may write what he owns, whatever its mode. */
+static void nothing_of_somebody_else_is_taken_over(struct fixture *f)
+{
+    static const char *const files[] = {"A/B/C/v00000001", "A/B/C/head"};
+    static const enum region_damage found[] = {REGION_VERSION_DAMAGED, REGION_HEAD_DAMAGED};
+    if (skipped_unless_root("files of somebody else"))
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        if (i == 0)
+            fixture_publish(entry, "one", "", "");
+        CHECK_INT(REGION_SOUND, region_entry_damage(entry));
+        region_entry_close(entry);
+        CHECK_INT(0, chown(in_root(f, files[i]).text, 1234, 1234));
+        fixture_restart(f);
+        entry = fixture_entry(f, "A:B:C");
+        CHECK(region_entry_version(entry) == NULL);
+        CHECK_INT(found[i], region_entry_damage(entry));
+        region_entry_close(entry);
+        CHECK_INT(0, chown(in_root(f, files[i]).text, 0, 0));
+        fixture_restart(f);
+    }
+}
+
 int main(void)
 {
+    fixture_run(nothing_of_somebody_else_is_taken_over);
     fixture_run(a_damaged_version_is_not_taken_over);
     fixture_run(a_head_of_an_earlier_boot_is_replaced);
     fixture_run(a_spoilt_version_of_an_earlier_boot_is_never_read);

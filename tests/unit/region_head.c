@@ -77,6 +77,23 @@ static void a_wrong_size_in_a_head_is_mended_by_a_restart(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* The same bytes in another file: our stores no longer reach those who attach. */
+static void a_copy_in_the_place_of_a_head_is_replaced(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    struct shmconf_head head = fixture_head(f, "A/B/C/head");
+    fixture_touch(f, "A/B/C/copy");
+    fixture_write_head(f, "A/B/C/copy", &head);
+    CHECK_INT(0, chmod(in_root(f, "A/B/C/copy").text, fixture_mode(f, "A/B/C/head")));
+    CHECK_INT(0, rename(in_root(f, "A/B/C/copy").text, in_root(f, "A/B/C/head").text));
+    CHECK_INT(1, region_entry_check(entry, NULL));
+    CHECK_INT(0, region_entry_check(entry, NULL));
+    fixture_publish(entry, "two", "", "");
+    expect_newcomer("A:B:C", "two");
+    region_entry_close(entry);
+}
+
 /* As after a restored backup that was unpacked in the wrong place. */
 static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
 {
@@ -105,6 +122,7 @@ int main(void)
     fixture_run(a_head_whose_name_was_written_over_is_replaced);
     fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
     fixture_run(a_wrong_size_in_a_head_is_mended_by_a_restart);
+    fixture_run(a_copy_in_the_place_of_a_head_is_replaced);
     fixture_run(a_head_of_another_name_is_not_taken_over);
     return 0;
 }

@@ -88,9 +88,15 @@ static int config_load(struct config *config)
 
 int config_open(struct config *config, const struct shmconf_place *place)
 {
-    *config = (struct config){.place = place, .directory = shmconf_walk(place)};
-    snprintf(config->path, sizeof config->path, "%s/%s/%s", place->segments[0], place->segments[1],
-             place->segments[2]);
+    *config = (struct config){.place = place};
+    int fd = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    size_t length = 0;
+    for (int level = 0; level < SHMCONF_PARTS && (fd >= 0 || fd == -ENOENT); level++) {
+        length += (size_t)snprintf(config->path + length, sizeof config->path - length, "%s%s",
+                                   level ? "/" : "", place->segments[level]);
+        fd = fd < 0 ? fd : shmconf_descend(place, fd, place->segments[level], 0);
+    }
+    config->directory = fd;
     return config->error = config_load(config);
 }
 

@@ -149,10 +149,16 @@ static int survey_all(struct survey *survey)
     DIR *stream = opendir("/proc");
     if (!stream)
         return complain("/proc", "%s: shmcat readers needs it", strerror(errno));
+    unsigned processes = 0;
     for (struct dirent *entry; (entry = readdir(stream));)
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
             survey_process(survey, entry->d_name);
+            processes++;
+        }
     closedir(stream);
+    /* Not even this one: something else is mounted there. */
+    if (processes == 0)
+        return complain("/proc", "no process is shown there: shmcat readers needs it mounted");
     return EXIT_FINE;
 }
 

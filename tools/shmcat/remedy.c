@@ -15,7 +15,7 @@ static bool is_directory(const struct config *config, const char *file)
     return config_look(config, file, &status) && S_ISDIR(status.st_mode);
 }
 
-/* Of something that readers do not trust. */
+/* Of something that readers do not trust; without a file the level at which they stopped. */
 static const char *remedy_of_stranger(const struct config *config, const char *file)
 {
     struct stat status;

@@ -108,7 +108,10 @@ int place_make(struct shmconf_place **place, const char *name);
 /* A name for a place that is only scanned. */
 #define ANY_NAME "-:-:-"
 
-/* Opens the place's configuration: 0 or config->error. To be closed either way. */
+/*
+ * Opens the place's configuration: 0 or config->error. To be closed either way. Where a level above
+ * it is refused config->path ends with that one; "": the root is.
+ */
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 

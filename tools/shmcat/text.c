@@ -56,8 +56,10 @@ int fail(const char *subject, int rc)
         {EPROTONOSUPPORT, "use the shmcat that came with the running shmconfd"},
         {EAGAIN, "again"},
         {EMFILE, "raise ulimit -n"},
+        {ENOTDIR, "remove what is there (shmcat verify says which level it is), or set "
+                  "SHMCONF_DIR (or --dir) to the region"},
     };
-    const char *advice = "restart shmconfd, which repairs it";
+    const char *advice = remedy_republish;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].code == -rc)
             advice = table[i].advice;

@@ -321,14 +321,21 @@ static void print_text(const struct verification *verification)
            verification->files, verification->count);
 }
 
-/* One configuration must be there; 0 or -errno. */
+/* One configuration must be there; 0 or -errno: of it, or of the root. */
 static int verify_one(struct verification *verification, const struct shmconf_place *place)
 {
     struct config config;
     int rc = config_open(&config, place);
-    verify_config(&config, verification);
+    bool is_answer = rc == -ENOENT || config.path[0] == '\0';
+    if (rc == -ENOTDIR && !is_answer) {
+        verification->files++;
+        add(verification, &config, "", does_not_belong,
+            "remove it, or set SHMCONF_DIR (or --dir) to the region");
+    } else if (!is_answer) {
+        verify_config(&config, verification);
+    }
     config_close(&config);
-    return rc == -ENOENT ? rc : 0;
+    return is_answer ? rc : 0;
 }
 
 /* A directory that is another one than was meant: nobody shall empty it on this advice. */
@@ -371,7 +378,7 @@ static int verify_run(const struct common *common, char **arguments)
         status = EXIT_FAILED;
     if (rc && !stray) {
         fflush(stdout);
-        status = name ? fail(name, rc) : fail_region(place->root, rc);
+        status = name && rc == -ENOENT ? fail(name, rc) : fail_region(place->root, rc);
     }
     take_back(&verification, 0);
     free(verification.found);
