@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import zlib
@@ -409,13 +410,28 @@ def test_bench_compares_with_http(tmp_path):
         assert len(text.splitlines()) == 3
 
 
+def test_bench_says_why_there_is_no_http(region, tmp_path):
+    region.publish(NAME)
+    (tmp_path / "other").mkdir()
+    with Daemon(tmp_path / "other") as daemon:
+
+        def bench():
+            return region.text("bench", NAME, SHMCONF_HTTP_PORT=str(daemon.port))
+
+        assert f"port {daemon.port} does not serve it: see shmcat doctor\n" in bench()
+        daemon.send(signal.SIGSTOP)
+        assert f"port {daemon.port} gives no answer: see shmcat doctor\n" in bench()
+        daemon.send(signal.SIGCONT)
+
+
 def test_bench_does_without_a_daemon(region):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
         region.publish(NAME)
         done = region.run("bench", NAME, SHMCONF_HTTP_PORT=str(port))
-        assert done.returncode == 0 and b"no daemon serves it on port" in done.stdout
+        assert done.returncode == 0
+        assert f"port {port} has no daemon that listens\n" in done.stdout.decode()
         assert region.run("bench", "A:B:C", SHMCONF_HTTP_PORT=str(port)).returncode == 1
         assert region.run("bench", "A:B").returncode == 2
 

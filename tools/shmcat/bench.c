@@ -113,6 +113,17 @@ static int connect_http(struct subject *subject, const struct shmconf_name *name
     return fd;
 }
 
+/* Of connecting or asking. */
+static void say_why_not(int rc)
+{
+    const char *why = "does not serve it: see shmcat doctor";
+    if (rc == -ECONNREFUSED)
+        why = "has no daemon that listens";
+    else if (rc == -EAGAIN)
+        why = "gives no answer: see shmcat doctor";
+    printf("HEAD over HTTP               -  port %u %s\n", shmconf_request_port(), why);
+}
+
 static int bench_run(const struct common *common, char **arguments)
 {
     const char *name = arguments[0];
@@ -139,20 +150,19 @@ static int bench_run(const struct common *common, char **arguments)
     int http = connect_http(&subject, &parsed);
     cleanup_close int fd = subject.http = http;
     (void)fd;
-    bool has_http = http >= 0 && measure(&request, requests, &subject, REQUESTS) == 0;
+    rc = http < 0 ? http : measure(&request, requests, &subject, REQUESTS);
     shmconf_close(&reader);
     if (common->json) {
         printf("{\"load_ns\":%.3f,\"read_ns\":%.3f,\"http_ns\":", load, read);
-        printf(has_http ? "%.0f}\n" : "null}\n", request);
+        printf(rc == 0 ? "%.0f}\n" : "null}\n", request);
         return EXIT_FINE;
     }
     printf("plain load          %10.2f ns\n", load);
     printf("enter and leave     %10.2f ns  %8.2f x a plain load\n", read, read / load);
-    if (has_http)
+    if (rc == 0)
         printf("HEAD over HTTP      %10.0f ns  %8.0f x a read\n", request, request / read);
     else
-        printf("HEAD over HTTP               -  no daemon serves it on port %u\n",
-               shmconf_request_port());
+        say_why_not(rc);
     return EXIT_FINE;
 }
 
