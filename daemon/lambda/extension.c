@@ -170,8 +170,6 @@ static void on_event(void *owner, int rc, const struct extensions_event *event,
                      const struct error *error)
 {
     struct extension *extension = owner;
-    if (extension->is_stopping)
-        return;
     if (rc == -EACCES || (rc && extension->unanswered >= UNANSWERED_MAX)) {
         extension->options.refused(extension->options.context, error);
         return;

@@ -227,6 +227,14 @@ def test_a_shutdown_without_a_deadline_has_a_second(aws, deadline):
         assert daemon.count_log(r"SHUTDOWN \(no reason given\): 1\.0 s are left") == 1
 
 
+def test_a_shutdown_whose_deadline_is_over_has_no_time(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        api.give({"eventType": "SHUTDOWN", "deadlineMs": 1}, "text/plain")
+        assert daemon.wait_end() == 0
+        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 0\.0 s are left") == 1
+
+
 def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
     aws.fake.put(NAME, ONE)
     with extension(aws, SHMCONF_REQUEST_TIMEOUT="60s", **quick(aws)) as (api, daemon):

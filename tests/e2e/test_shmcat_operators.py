@@ -372,7 +372,7 @@ def test_readers_of_an_unread_region(region):
         "nobody has it mapped\n", "nobody who could be looked at has it mapped\n")
 
 
-def test_readers_without_proc(region, need_root):
+def test_readers_without_proc(region, need_mounts):
     """Where it does not see even itself nobody can be said to read."""
     done = subprocess.run(["unshare", "--mount", "sh", "-c",
                            'mount -t tmpfs none /proc && exec "$0" readers', SHMCAT],
