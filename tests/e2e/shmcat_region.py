@@ -20,8 +20,17 @@ import pytest
 BIN = Path(os.environ["SHMCONF_TEST_BIN"])
 SHMCAT = str(BIN / "shmcat")
 NAME = "Shop:Prod:Checkout"
+HERE = "Shop/Prod/Checkout"
 DEADLINE_S = 30
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+def change(path, offset, data):
+    """Other bytes in a file that is read-only for everybody."""
+    path.chmod(0o600)
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
 
 
 class Publisher:

@@ -326,16 +326,16 @@ static int verify_one(struct verification *verification, const struct shmconf_pl
 {
     struct config config;
     int rc = config_open(&config, place);
-    bool is_answer = rc == -ENOENT || config.path[0] == '\0';
-    if (rc == -ENOTDIR && !is_answer) {
+    bool is_root = config.path[0] == '\0';
+    if (rc == -ENOTDIR && !is_root) {
         verification->files++;
         add(verification, &config, "", does_not_belong,
             "remove it, or set SHMCONF_DIR (or --dir) to the region");
-    } else if (!is_answer) {
+    } else if (!is_root) {
         verify_config(&config, verification);
     }
     config_close(&config);
-    return is_answer ? rc : 0;
+    return is_root || (rc == -ENOENT && verification->count == 0) ? rc : 0;
 }
 
 /* A directory that is another one than was meant: nobody shall empty it on this advice. */

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""shmcat verify: what it finds, and that its advice helps."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import zlib
+
+import pytest
+
+from daemon import Daemon
+from shmcat_region import (  # noqa: F401
+    DEADLINE_S, HERE, NAME, SHMCAT, change, environment, running_region)
+
+
+def replace_by_directory(path):
+    """One that is not empty, and so is not simply removed."""
+    path.unlink()
+    path.mkdir()
+    (path / "file").touch()
+
+
+def test_verify_counts_what_is_sound(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two", "application/json", "blue")
+    region.publish("A:B:C")
+    assert region.text("verify") == "2 configurations, 5 files, 0 problems\n"
+    assert region.text("verify", NAME) == "1 configurations, 3 files, 0 problems\n"
+    assert region.json("verify") == {"configurations": 2, "files": 5, "problems": []}
+
+
+# What is changed, how, and what verify says of which file.
+DAMAGE = [
+    ("head", lambda path: change(path, 0, b"X"), "/head", "a file of the region is damaged"),
+    ("head", lambda path: change(path, 0x40, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 0x108, b"\7"), "/head", "its state is none"),
+    ("head", lambda path: path.chmod(0o622), "/head", "others may write it"),
+    ("head", lambda path: os.truncate(path, 100), "/head", "shorter than it must be"),
+    ("v00000002", lambda path: change(path, 0, b"X"), "/v00000002", "damaged"),
+    ("v00000002", lambda path: change(path, 128, b"X"), "/v00000002", "the CRC of the body"),
+    ("v00000002", lambda path: change(path, 0x40, b"X"), "/v00000002", "damaged"),
+    ("v00000001", lambda path: change(path, 128, b"X"), "/v00000001", "the CRC of the body"),
+    ("v00000002", lambda path: os.truncate(path, 130), "/v00000002", "shorter"),
+    ("v00000002", lambda path: path.unlink(), "/v00000002", "the current version was removed"),
+    ("v00000002", lambda path: path.chmod(0o666), "/v00000002", "others may write it"),
+    (".tabc", lambda path: path.write_bytes(b"x"), "/.tabc", "nothing refers to it"),
+    ("v00000009", lambda path: path.write_bytes(b"x"), "/v00000009", "nothing refers to it"),
+    ("notes.txt", lambda path: path.write_bytes(b"x"), "/notes.txt", "does not belong"),
+    ("head", lambda path: change(path, 0x150, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 4000, b"\1"), "/head", "reserves are not 0"),
+    ("head", lambda path: change(path, 0x13c, b"\4"), "/v00000002", "not the one in the head"),
+    ("v00000002", lambda path: change(path, 0x38, b"\xff\xff"), "/v00000002", "damaged"),
+    ("head", lambda path: os.truncate(path, 8192), "/head", "longer than a head"),
+    ("head", replace_by_directory, "/head", "damaged"),
+    ("v00000002", replace_by_directory, "/v00000002", "damaged"),
+    ("v00000009", lambda path: path.mkdir(), "/v00000009", "does not belong"),
+    (".", lambda path: path.chmod(0o777), "", "others may write it"),
+]
+
+
+@pytest.mark.parametrize("file, damage, where, told", DAMAGE,
+                         ids=[f"{i}-{row[0]}" for i, row in enumerate(DAMAGE)])
+def test_verify_finds(region, file, damage, where, told):
+    region.publish("A:B:C")
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    damage(region.root / HERE / file)
+    done = region.run("verify")
+    assert (done.returncode, done.stderr) == (1, b"")
+    first, last = done.stdout.decode().splitlines()
+    assert first.startswith(f"{HERE}{where}: ") and told in first
+    assert last.startswith("2 configurations, ") and last.endswith(" 1 problems")
+    found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
+    assert found["path"] == HERE + where and told in found["problem"]
+
+    follow_advice(region, found["remedy"], region.root / HERE / where.strip("/"))
+    # What was damaged may have become the predecessor, with advice of its own.
+    for found in json.loads(region.run("verify", "--json").stdout)["problems"]:
+        follow_advice(region, found["remedy"], region.root / found["path"])
+    assert region.text("verify").endswith(" 0 problems\n")
+    assert region.text("cat", NAME) == "two"
+
+
+def follow_advice(region, remedy, path):
+    """As an operator would; afterwards a daemon is there that has the current text."""
+    if remedy.startswith(("remove it", "no new reader uses it")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if "then makes it anew" in remedy:
+            region.publisher.tell("check")
+    else:
+        assert re.search(r"restart shmconfd|shmconfd removes it when it starts", remedy)
+        region.restart()
+        region.publish(NAME, "two")
+
+
+def test_verify_counts_what_is_beside_a_damaged_head(region):
+    """Whether a version belongs there cannot be said without it."""
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    for name in (".tabc", "notes"):
+        (region.root / HERE / name).touch()
+    change(region.head(), 0, b"X")
+    *problems, last = region.run("verify").stdout.decode().splitlines()
+    assert last == "1 configurations, 5 files, 3 problems"
+    assert [line.split(": ")[0] for line in problems][0] == f"{HERE}/head"
+    assert {line.split(": ")[0] for line in problems[1:]} == {f"{HERE}/.tabc", f"{HERE}/notes"}
+
+
+def test_verify_names_what_belongs_to_somebody_else(region):
+    """The head, not its directory; SHMCONF_OWNER is what helps."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    region.publish(NAME, "one")
+    os.chown(region.head(), 1234, 1234)
+    first = region.run("verify").stdout.decode().splitlines()[0]
+    assert first.startswith(f"{HERE}/head: a directory or file belongs to another user")
+    assert "set SHMCONF_OWNER" in first and "restart" not in first
+    assert region.text("verify", SHMCONF_OWNER="1234").endswith(" 0 problems\n")
+
+
+@pytest.mark.parametrize("stray", ["notes", ".hidden", "Shop/notes", "Shop/Prod/.t0123"])
+def test_verify_finds_what_stands_beside_the_configurations(region, stray):
+    region.publish(NAME, "one")
+    (region.root / stray).write_bytes(b"x")
+    done = region.run("verify")
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines() == [
+        f"{stray}: it does not belong into the region: remove it",
+        "1 configurations, 3 files, 1 problems"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_verify_advises_nothing_where_there_is_no_configuration(region, arguments):
+    """As of --dir /etc: what is in there is not to be removed."""
+    (region.root / "Shop/Prod").mkdir(parents=True)
+    (region.root / "Shop/passwd").write_bytes(b"x")
+    done = region.run("verify", *arguments)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == \
+        f'shmcat: {region.root}: no configuration is here, but "Shop/passwd" is, which is not ' \
+        "shmconf's: set SHMCONF_DIR (or --dir) to the region\n"
+
+
+@pytest.mark.parametrize("arguments", [(), (NAME,)])
+def test_verify_finds_versions_where_there_is_no_head(region, arguments):
+    """Not mended by a daemon that never asks for this name again."""
+    region.publish("A:B:C")
+    region.publish(NAME, "one")
+    region.head().unlink()
+    done = region.run("verify", *arguments)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert done.stdout.decode().startswith(
+        f"{HERE}/v00000001: nothing refers to it: a writer that died left it: ")
+    shutil.rmtree(region.root / HERE)
+    if arguments:
+        assert "nothing was published" in region.run("verify", NAME).stderr.decode()
+
+
+LEVELS = ["", "Shop", "Shop/Prod"]
+SOMETHING_ELSE = "a directory of the region is something else: remove what is there"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_verify_names_the_file_above_a_name(region, level):
+    region.publish("A:B:C")
+    root = region.root if level else region.root / "A/B/C/head"
+    if level:
+        (root / level).parent.mkdir(mode=0o755, exist_ok=True)
+        (root / level).touch()
+    done = region.run("verify", NAME, SHMCONF_DIR=str(root))
+    assert done.returncode == 1
+    if not level:
+        assert done.stderr.decode().startswith(f"shmcat: {root}: {SOMETHING_ELSE}")
+        return
+    assert done.stdout.decode() == \
+        f"{level}: it does not belong into the region: remove it, or set SHMCONF_DIR (or --dir) " \
+        "to the region\n0 configurations, 1 files, 1 problems\n"
+    found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
+    assert found["path"] == level
+    for command in ("cat", "status", "dump"):
+        said = region.run(command, NAME).stderr.decode()
+        assert SOMETHING_ELSE in said and "restart" not in said
+    (root / level).unlink()
+    assert "nothing was published" in region.run("verify", NAME).stderr.decode()
+
+
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_verify_names_the_directory_above_a_name_that_others_may_write(region, level):
+    region.publish(NAME, "one")
+    (region.root / level).chmod(0o777)
+    done = region.run("verify", NAME)
+    assert (done.returncode, done.stdout.decode().splitlines()[0]) == \
+        (1, f"{level}: a directory or file belongs to another user, or others may write it: "
+         "take the right to write from others, or restart shmconfd, which does that")
+    region.restart()
+    region.publish(NAME, "two")
+    assert region.text("verify", NAME).endswith(" 0 problems\n")
+
+
+def test_verify_waits_once_for_all_that_is_not_in_its_place(region):
+    """It would take a minute and a half otherwise."""
+    region.publish(NAME, "one")
+    for number in range(900):
+        (region.root / HERE / f".t{number}").write_bytes(b"x")
+    done = region.run("verify")
+    assert done.stdout.decode().splitlines()[-1] == "1 configurations, 902 files, 900 problems"
+
+
+def sealed(header):
+    """A version header with the CRC of what it says."""
+    return bytes(header[:124]) + zlib.crc32(header[:124]).to_bytes(4, "little")
+
+
+def test_verify_knows_no_live_head_without_a_generation(region):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    change(region.head(), 0x100, bytes(8))
+    found = region.run("verify").stdout.decode()
+    assert "Checkout/head: it is live without a generation" in found
+    assert found.count("nothing refers to it") == 2  # both versions
+
+
+def test_verify_knows_where_an_index_may_be(region):
+    """Readers of today do not look at it."""
+    region.publish(NAME, "text")
+    path = region.root / HERE / "v00000001"
+    header = bytearray(path.read_bytes()[:128])
+    header[0x38:0x40] = (1 << 20).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    change(path, 0, sealed(header))
+    assert "the index lies outside of the file" in region.run("verify").stdout.decode()
+
+
+def test_verify_compares_the_hash_of_the_text(region):
+    """Whoever forges both CRCs is found by the SHA-256."""
+    region.publish(NAME, "secret text")
+    path = region.root / HERE / "v00000001"
+    data = bytearray(path.read_bytes())
+    data[128] ^= 1
+    data[0x74:0x78] = zlib.crc32(data[128:]).to_bytes(4, "little")
+    change(path, 0, sealed(data[:128]) + data[128:])
+    assert "SHA-256" in region.run("verify").stdout.decode()
+
+
+@pytest.mark.parametrize("command", ["ls", "verify", "readers"])
+def test_region_that_is_not_there_is_named(region, tmp_path, command):
+    done = region.run(command, "--dir", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        f"shmcat: {tmp_path}/none: there is no region: start shmconfd, or set SHMCONF_DIR (or "
+        "--dir) to the directory that it uses\n")
+
+
+def test_verify_of_nothing_is_a_failure(region, tmp_path):
+    assert region.run("verify", NAME).returncode == 1
+    done = region.run("verify", "--dir", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_verify_is_quiet_while_the_daemon_publishes(tmp_path):
+    with Daemon(tmp_path) as daemon:
+        daemon.put(f"{NAME}.txt", "0")
+        daemon.wait_body(NAME, "0")
+        writer = subprocess.Popen(
+            ["sh", "-c", f"i=0; while :; do echo $((i += 1)) > '{daemon.files}/n'; "
+             f"mv '{daemon.files}/n' '{daemon.files}/{NAME}.txt'; sleep 0.002; done"])
+        try:
+            for _ in range(30):
+                done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
+                                      capture_output=True, timeout=DEADLINE_S, check=False)
+                assert done.stdout == b"1 configurations, 3 files, 0 problems\n" or \
+                    done.stdout == b"1 configurations, 2 files, 0 problems\n", done
+        finally:
+            writer.kill()
+            writer.wait()
