@@ -33,15 +33,16 @@ SHMCONF_API int shmconf_heals(struct shmconf_reader *reader, uint64_t generation
 }
 
 /*
- * Looks once: 1 when there is a version that this reader has not tried yet; 0 when not, with the
- * sequence to sleep on and the longest sleep; -errno when there is no head to sleep on, or a
- * version that cannot be opened.
+ * Looks once: 1 when there is a version that this reader has not tried yet; 0 when not; -errno when
+ * there is no head that can be used, or a version that cannot be opened. If not 1, `*seq` is the
+ * sequence to sleep on (0: there is none) and, with 0, `*slice` the longest sleep.
  */
 SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint64_t *slice)
 {
     struct shmconf_record record;
     memset(&record, 0, sizeof record);
     for (;;) {
+        *seq = 0;
         int rc = reader->head ? 0 : shmconf_look(reader);
         if (!reader->head)
             return rc;
@@ -99,7 +100,7 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
     int rc = 0;
     for (;;) {
         uint32_t seq = 0;
-        uint64_t slice = pause;
+        uint64_t slice = 0;
         int news = shmconf_news(reader, &seq, &slice);
         if (news == 1) {
             rc = 0;
@@ -108,16 +109,16 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
         if (news == 0 || news == -ENOENT)
             shmconf_ask(reader, deadline);
         if (news < 0) {
-            /* Nothing to sleep on: look more and more seldom, up to every 100 ms. */
+            /* Nobody wakes us when that is over: look more and more seldom, up to every 100 ms. */
             rc = news;
-            pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+            slice = pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
         }
         uint64_t rest = shmconf_rest(deadline, slice);
         if (!rest) {
             rc = rc == 0 || rc == -ENOENT ? -ETIMEDOUT : rc;
             break;
         }
-        shmconf_futex_wait(news < 0 ? shmconf_no_seq() : &reader->head->seq, seq, rest);
+        shmconf_futex_wait(seq ? reader->seq : shmconf_no_seq(), seq, rest);
         if (news == 0) {
             rc = 0; /* whatever stands at the path now: the mapped head is the best there is */
             if (shmconf_ticks_ns() - reader->looked_ns >= SHMCONF_SLICE_NS)

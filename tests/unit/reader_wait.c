@@ -195,6 +195,62 @@ static void wait_notices_it_also_without_the_last_version(struct fixture *f)
     region_entry_close(entry);
 }
 
+static void remove_by_hand(struct fixture *f, const char *file)
+{
+    char path[64];
+    snprintf(path, sizeof path, "A/B/C/%s", file);
+    CHECK_INT(0, unlink(in_root(f, path).text));
+}
+
+/* There is a head, but no version that can be opened: no reason to go round and round. */
+static void wait_sleeps_while_a_version_cannot_be_opened(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader first, later;
+    struct sleeper of_first, of_later;
+    fixture_publish(entry, "one", "", "");
+    reader_open(&later, 0);
+    reader_expect(&later, "one", 0);
+    fixture_publish(entry, "two", "", "");
+    remove_by_hand(f, "v00000002");
+    reader_open(&first, 0);
+    reader_expect(&first, NULL, -ESTALE);
+    reader_expect(&later, "one", -ESTALE);
+    sleeper_start(&of_first, &first, wait_forever);
+    sleeper_start(&of_later, &later, wait_forever);
+    uint64_t now = clock_monotonic_ns();
+    fixture_publish(entry, "three", "", "");
+    CHECK_INT(0, sleeper_join(&of_first));
+    CHECK_INT(0, sleeper_join(&of_later));
+    check_was_woken(&of_first, now);
+    check_was_woken(&of_later, now);
+    reader_expect(&first, "three", 0);
+    reader_expect(&later, "three", 0);
+    reader_close(&first);
+    reader_close(&later);
+    region_entry_close(entry);
+}
+
+/* Nobody wakes for that. */
+static void wait_notices_that_a_version_can_be_opened_again(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    struct sleeper sleeper;
+    fixture_publish(entry, "one", "", "");
+    CHECK_INT(0, chmod(in_root(f, "A/B/C/v00000001").text, 0666));
+    reader_open(&reader, 0);
+    reader_expect(&reader, NULL, -EPERM);
+    sleeper_start(&sleeper, &reader, wait_forever);
+    CHECK_INT(0, chmod(in_root(f, "A/B/C/v00000001").text, 0400));
+    uint64_t now = clock_monotonic_ns();
+    CHECK_INT(0, sleeper_join(&sleeper));
+    check_was_woken(&sleeper, now);
+    reader_expect(&reader, "one", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
 static void wait_ends_in_time_and_says_why(struct fixture *f)
 {
     struct shmconf_reader reader;
@@ -354,6 +410,8 @@ int main(void)
     fixture_run(a_successors_start_wakes);
     fixture_run(wait_notices_that_the_tree_was_removed);
     fixture_run(wait_notices_it_also_without_the_last_version);
+    fixture_run(wait_sleeps_while_a_version_cannot_be_opened);
+    fixture_run(wait_notices_that_a_version_can_be_opened_again);
     fixture_run(wait_ends_in_time_and_says_why);
     fixture_run(wait_leaves_the_snapshot_alone);
     fixture_run(wait_sleeps_on_over_signals_and_status_updates);
