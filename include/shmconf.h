@@ -36,8 +36,9 @@
  *   version pass the reader, or the version, down.
  * - After fork a child uses only readers of the thread that forked.
  * - A process that calls nothing but enter and leave notices new versions and a daemon that was
- *   replaced or restarted. It does not notice that somebody removed the whole region, or
- *   damaged a head, while no daemon ran: wait, fresh and status do, and take it up again.
+ *   replaced or restarted. It does not notice that somebody removed the whole region, or damaged
+ *   a head, while no daemon ran or so short a time before it was killed that it had not looked:
+ *   wait, fresh and status do, and take it up again.
  * - A mapping of a file that somebody truncates gives SIGBUS. Only the region's owner and root can:
  *   see SECURITY.md, and SHMCONF_PRIVATE, which needs no mapping but that of the head.
  * - Outside Linux every call answers -ENOTSUP.

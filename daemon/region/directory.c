@@ -42,7 +42,7 @@ static int open_level(struct region *region, int parent, const char *segment, bo
 
 int region_directory_open(struct region *region, const char *path, bool make)
 {
-    char copy[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)];
+    char copy[REGION_PATH_SIZE];
     char *rest;
     if (region->root < 0)
         return -ENOENT; /* the root cannot be had now; region_check_root says why */
@@ -83,5 +83,24 @@ void region_directory_sweep(int directory, uint64_t generation)
     for (struct dirent *entry; (entry = readdir(stream));)
         if (is_orphan(entry->d_name, generation))
             region_file_remove(directory, entry->d_name);
+    closedir(stream);
+}
+
+/* Others may put files of theirs into a root that is a mount point. */
+static bool is_own_file(int directory, const char *name)
+{
+    struct stat status;
+    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_uid == geteuid();
+}
+
+void region_root_sweep(const struct region *region)
+{
+    DIR *stream = list_directory(region->root);
+    if (!stream)
+        return;
+    for (struct dirent *entry; (entry = readdir(stream));)
+        if (region_file_is_temporary(entry->d_name) && is_own_file(region->root, entry->d_name))
+            unlinkat(region->root, entry->d_name, 0);
     closedir(stream);
 }

@@ -10,6 +10,13 @@
 #include "base/cleanup.h"
 #include "region/internal.h"
 
+enum { HEAD_PATH_SIZE = REGION_PATH_SIZE + sizeof SHMCONF_HEAD_FILE };
+
+static void head_path(const struct region_entry *entry, char path[HEAD_PATH_SIZE])
+{
+    snprintf(path, HEAD_PATH_SIZE, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
+}
+
 void entry_take_status(struct shmconf_record *record, const struct shmconf_record *status)
 {
     record->failures = status->failures;
@@ -55,12 +62,33 @@ int entry_mark_moved(struct region_entry *entry)
     return rc;
 }
 
+/*
+ * Somebody has put another head there, a copy of ours perhaps. Nothing that we store reaches who
+ * attached to it since.
+ */
+static void mark_foreign_moved(const struct region_entry *entry, int directory)
+{
+    struct head other = {0};
+    struct shmconf_name found;
+    struct shmconf_record record;
+    if (head_open(&other, entry->region, directory, &entry->name, &found, &record) != 0)
+        return;
+    if (other.inode != entry->head.inode && !(record.state & SHMCONF_MOVED)) {
+        record.state |= SHMCONF_MOVED;
+        if (head_store(&other, &record) == 0)
+            head_wake(&other);
+    }
+    head_close(&other);
+}
+
 int entry_replace_head(struct region_entry *entry, int directory, uint64_t instance,
                        const struct shmconf_record *record)
 {
     int rc = entry->head.map ? entry_mark_moved(entry) : 0;
-    if (rc == 0)
+    if (rc == 0) {
+        mark_foreign_moved(entry, directory);
         rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
+    }
     if (rc == 0)
         entry->record = *record;
     return rc;
@@ -94,10 +122,24 @@ enum region_damage region_entry_damage(const struct region_entry *entry)
     return entry->has_lost_version ? REGION_VERSION_DAMAGED : REGION_SOUND;
 }
 
+/* Whether its head was removed, or another one has its name. */
+static bool has_lost_its_name(const struct region_entry *entry)
+{
+    struct stat status;
+    char path[HEAD_PATH_SIZE];
+    head_path(entry, path);
+    if (fstatat(entry->region->root, path, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return status.st_ino != entry->head.inode;
+    return errno == ENOENT || errno == ENOTDIR;
+}
+
 void region_entry_close(struct region_entry *entry)
 {
     if (!entry)
         return;
+    /* No successor finds it, so nobody else can have its readers look for another one. */
+    if (entry->head.map && has_lost_its_name(entry))
+        entry_mark_moved(entry);
     head_close(&entry->head);
     region_version_drop(entry->version);
     free(entry->text);
@@ -155,8 +197,8 @@ static bool is_ours(const struct region *region, const char *path, size_t size,
 static bool head_is_in_place(const struct region_entry *entry)
 {
     struct stat status;
-    char path[sizeof entry->path + sizeof SHMCONF_HEAD_FILE];
-    snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
+    char path[HEAD_PATH_SIZE];
+    head_path(entry, path);
     return entry->head.map &&
            is_ours(entry->region, path, SHMCONF_HEAD_SIZE, REGION_HEAD, &status) &&
            status.st_ino == entry->head.inode &&
@@ -167,7 +209,7 @@ static bool version_is_in_place(const struct region_entry *entry)
 {
     struct stat status;
     char file[SHMCONF_VERSION_FILE_SIZE];
-    char path[sizeof entry->path + SHMCONF_VERSION_FILE_SIZE + 1];
+    char path[REGION_PATH_SIZE + SHMCONF_VERSION_FILE_SIZE + 1];
     const struct region_version *version = entry->version;
     shmconf_version_file(file, entry->record.generation);
     snprintf(path, sizeof path, "%s/%s", entry->path, file);

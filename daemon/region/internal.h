@@ -28,11 +28,14 @@ struct head {
     ino_t inode;
 };
 
+/* Of a configuration's directory, below the root. */
+enum { REGION_PATH_SIZE = SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1) };
+
 struct region_entry {
     struct region *region;
     struct shmconf_name name;
-    char path[SHMCONF_PARTS * (SHMCONF_SEGMENT_MAX + 1)]; /* below the root */
-    char *text;                                           /* the name for messages */
+    char path[REGION_PATH_SIZE]; /* below the root */
+    char *text;                  /* the name for messages */
     struct head head;
     struct shmconf_record record;   /* our copy; the one in the head is never read back */
     struct region_version *version; /* NULL: none, or not whole */
@@ -68,6 +71,9 @@ struct region_file {
 int region_file_write(struct region_file *file, struct region *region, int directory,
                       enum region_kind kind, const char *name, const void *bytes, size_t size);
 
+/* Whether this is the name of a file that was not finished. */
+bool region_file_is_temporary(const char *name);
+
 /* Removes what has this name, an empty directory as well. 0 or -errno: -ENOTEMPTY, -ENOENT. */
 int region_file_remove(int directory, const char *name);
 
@@ -87,6 +93,9 @@ int region_directory_open(struct region *region, const char *path, bool make);
 
 /* Removes temporary files and all versions but `generation` and its predecessor (0: all). */
 void region_directory_sweep(int directory, uint64_t generation);
+
+/* Removes our temporary files from the root. */
+void region_root_sweep(const struct region *region);
 
 /* ---- source.c: where the configurations come from ------------------------------------------- */
 

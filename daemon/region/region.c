@@ -105,8 +105,10 @@ static int open_and_lock(struct region *region, int lock_attempts, struct error 
         if (rc)
             return rc;
         rc = lock_root(region, lock_attempts, error);
-        if (!rc && root_is_named(region))
+        if (!rc && root_is_named(region)) {
+            region_root_sweep(region);
             return 0;
+        }
         close(steal_fd(&region->root));
         if (rc)
             return rc;

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "crash.h"
 #include "region/region.h"
+#include "temporary.h"
 
 enum { PATIENCE_MS = 20000, DEFAULT_KILLS = 200, MANY_KILLS = 1000, LONGEST_LIFE_US = 8000 };
 
@@ -76,7 +77,7 @@ size_t crash_content(uint64_t incarnation, uint64_t generation, char out[CRASH_M
 
 struct crash_files crash_count(const char *root, uint64_t generation)
 {
-    struct crash_files files = {0};
+    struct crash_files files = {.temporary = count_temporary(root)};
     char path[512];
     snprintf(path, sizeof path, "%s/" CRASH_PATH, root);
     DIR *stream = opendir(path);

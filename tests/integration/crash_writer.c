@@ -12,6 +12,7 @@
 static struct region *open_region(const struct crash_shared *shared, uint64_t incarnation)
 {
     struct region *region;
+    uint64_t since_ns;
     struct error error = {0};
     struct region_options options = {.path = shared->root, .path_is_given = true};
     proc_is_there = incarnation % 2 == 0;
@@ -19,6 +20,8 @@ static struct region *open_region(const struct crash_shared *shared, uint64_t in
         crash_fail("writer %llu: %s: %s", (unsigned long long)incarnation, error.subject,
                    error.message);
     region_recover(region);
+    if (region_set_source(region, incarnation % 3 ? "directory" : "another", &since_ns) != 0)
+        crash_fail("writer %llu: cannot note the source", (unsigned long long)incarnation);
     return region;
 }
 

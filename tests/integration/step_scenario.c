@@ -17,12 +17,15 @@
 void step_open(struct step_writer *writer)
 {
     struct shmconf_name name;
+    uint64_t since_ns;
     struct error error = {0};
     struct region_options options = {.path = writer->root, .path_is_given = true};
     proc_is_there = !writer->scenario->has_no_tmpfile;
     if (region_open(&writer->region, &options, &error) != 0)
         step_fail("%s: %s", error.subject, error.message);
     region_recover(writer->region);
+    if (region_set_source(writer->region, "directory", &since_ns) != 0)
+        step_fail("cannot note the source");
     if (shmconf_name_parse(&name, STEP_NAME) != 0 ||
         region_entry_open(&writer->entry, writer->region, &name, &error) != 0)
         step_fail("cannot open the entry");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "step.h"
+#include "temporary.h"
 
 /* ---- Names and files ---------------------------------------------------------------------------
  */
@@ -72,7 +73,7 @@ static uint64_t digest_tree(int directory, const char *name, uint64_t path)
 
 struct step_files step_list(const char *root)
 {
-    struct step_files files = {0};
+    struct step_files files = {.temporary = count_temporary(root)};
     char path[STEP_PATH_SIZE];
     snprintf(path, sizeof path, "%s/" STEP_PATH, root);
     DIR *stream = opendir(path);

@@ -249,6 +249,24 @@ static void orphans_are_swept_at_the_start(struct fixture *f)
     CHECK_INT(files, fixture_count_files(f));
 }
 
+/* There stands what the daemon notes of its source, and perhaps what others have put there. */
+static void of_the_root_only_own_temporary_files_are_swept(struct fixture *f)
+{
+    uint64_t since_ns;
+    CHECK_INT(0, region_set_source(f->region, "directory", &since_ns));
+    fixture_touch(f, ".t012345");
+    fixture_touch(f, ".t0123456789abcdefg");
+    fixture_touch(f, "v00000001");
+    CHECK_INT(0, mkdir(in_root(f, ".tfedcba9876543210").text, 0700));
+    int files = fixture_count_files(f);
+    fixture_touch(f, ".t0123456789abcdef");
+    fixture_restart(f);
+    CHECK_INT(0, region_recover(f->region));
+    CHECK_INT(files, fixture_count_files(f));
+    CHECK_INT(0700, fixture_mode(f, ".tfedcba9876543210"));
+    CHECK_INT(-1, access(in_root(f, ".t0123456789abcdef").text, F_OK));
+}
+
 static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
 {
     static const struct {
@@ -320,6 +338,7 @@ int main(void)
     fixture_run(a_bus_error_of_somebody_else_ends_the_process);
     fixture_run(a_second_writer_is_refused);
     fixture_run(orphans_are_swept_at_the_start);
+    fixture_run(of_the_root_only_own_temporary_files_are_swept);
     fixture_run(access_sets_every_mode_whatever_the_umask);
     return 0;
 }

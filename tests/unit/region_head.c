@@ -77,21 +77,93 @@ static void a_wrong_size_in_a_head_is_mended_by_a_restart(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* The same bytes in another file: our stores no longer reach those who attach. */
-static void a_copy_in_the_place_of_a_head_is_replaced(struct fixture *f)
+static const char *text_of(struct shmconf_reader *reader)
 {
-    struct region_entry *entry = fixture_entry(f, "A:B:C");
-    fixture_publish(entry, "one", "", "");
+    reader->looked_ns = 0; /* as if the last look at the path were long ago */
+    const char *text = shmconf_text(shmconf_enter(reader)).data;
+    shmconf_leave(reader);
+    return text;
+}
+
+static void put_a_copy_in_the_place_of_the_head(struct fixture *f)
+{
     struct shmconf_head head = fixture_head(f, "A/B/C/head");
     fixture_touch(f, "A/B/C/copy");
     fixture_write_head(f, "A/B/C/copy", &head);
     CHECK_INT(0, chmod(in_root(f, "A/B/C/copy").text, fixture_mode(f, "A/B/C/head")));
     CHECK_INT(0, rename(in_root(f, "A/B/C/copy").text, in_root(f, "A/B/C/head").text));
+}
+
+/* The same bytes in another file: our stores no longer reach those who attach, before or since. */
+static void a_copy_in_the_place_of_a_head_is_replaced(struct fixture *f)
+{
+    struct shmconf_reader before, since;
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    CHECK_INT(0, shmconf_open(&before, "A:B:C", 0));
+    CHECK_INT(0, shmconf_open(&since, "A:B:C", 0));
+    CHECK_STRING("one", text_of(&before));
+    put_a_copy_in_the_place_of_the_head(f);
+    CHECK_STRING("one", text_of(&since));
     CHECK_INT(1, region_entry_check(entry, NULL));
     CHECK_INT(0, region_entry_check(entry, NULL));
     fixture_publish(entry, "two", "", "");
-    expect_newcomer("A:B:C", "two");
+    CHECK_STRING("two", text_of(&before));
+    CHECK_STRING("two", text_of(&since));
+    CHECK_INT(0, shmconf_close(&before));
+    CHECK_INT(0, shmconf_close(&since));
     region_entry_close(entry);
+}
+
+/* A publication may come before the check that would have noticed. */
+static void a_publication_replaces_a_copy_as_well(struct fixture *f)
+{
+    struct shmconf_reader since;
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    put_a_copy_in_the_place_of_the_head(f);
+    CHECK_INT(0, shmconf_open(&since, "A:B:C", 0));
+    CHECK_STRING("one", text_of(&since));
+    fixture_publish(entry, "two", "", "");
+    CHECK_STRING("two", text_of(&since));
+    CHECK_INT(0, shmconf_close(&since));
+    region_entry_close(entry);
+}
+
+/* A successor finds nothing of it, so who ends has to tell the readers. */
+static void who_ends_sends_the_readers_of_a_removed_head_on(struct fixture *f)
+{
+    for (int is_whole = 0; is_whole < 2; is_whole++) {
+        struct shmconf_reader reader;
+        struct region_entry *entry = fixture_entry(f, "A:B:C");
+        fixture_publish(entry, "one", "", "");
+        CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
+        CHECK_STRING("one", text_of(&reader));
+        if (is_whole)
+            fixture_remove_tree(f);
+        else
+            fixture_remove(f, "A/B/C/head");
+        region_entry_close(entry);
+        CHECK_STRING("one", text_of(&reader));
+        fixture_restart(f);
+
+        entry = fixture_entry(f, "A:B:C");
+        fixture_publish(entry, "two", "", "");
+        CHECK_STRING("two", text_of(&reader));
+        CHECK_INT(0, shmconf_close(&reader));
+        region_entry_close(entry);
+    }
+}
+
+/* Who ends in order leaves a head that nobody has to look behind. */
+static void who_ends_leaves_a_head_in_its_place_as_it_is(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    struct shmconf_head before = fixture_head(f, "A/B/C/head");
+    region_entry_close(entry);
+    struct shmconf_head after = fixture_head(f, "A/B/C/head");
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
 }
 
 /* As after a restored backup that was unpacked in the wrong place. */
@@ -123,6 +195,9 @@ int main(void)
     fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
     fixture_run(a_wrong_size_in_a_head_is_mended_by_a_restart);
     fixture_run(a_copy_in_the_place_of_a_head_is_replaced);
+    fixture_run(a_publication_replaces_a_copy_as_well);
+    fixture_run(who_ends_sends_the_readers_of_a_removed_head_on);
+    fixture_run(who_ends_leaves_a_head_in_its_place_as_it_is);
     fixture_run(a_head_of_another_name_is_not_taken_over);
     return 0;
 }
