@@ -289,6 +289,27 @@ SHMCONF_API_COLD void shmconf_refresh(struct shmconf_reader *reader)
     errno = saved;
 }
 
+/* A reader that has looked for nothing yet. */
+SHMCONF_API void shmconf_clear(struct shmconf_reader *reader, int error)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->directory = -1;
+    reader->seq = shmconf_no_seq();
+    reader->seen = 1;
+    reader->error = error;
+}
+
+/* An enter that is nested, and its leave: apart, see shmconf_enter. */
+SHMCONF_API_COLD void shmconf_nest(struct shmconf_reader *reader)
+{
+    reader->depth++;
+}
+
+SHMCONF_API_COLD void shmconf_unnest(struct shmconf_reader *reader)
+{
+    reader->depth--;
+}
+
 /* ---- The public functions ------------------------------------------------------------------- */
 
 /* Like shmconf_open, with the three parts on their own, for names that hold a colon. */
@@ -296,11 +317,7 @@ SHMCONF_API int shmconf_open_parts(struct shmconf_reader *reader, const char *ap
                                    const char *environment, const char *profile, unsigned flags)
 {
     struct shmconf_name name;
-    memset(reader, 0, sizeof *reader);
-    reader->directory = -1;
-    reader->seq = shmconf_no_seq();
-    reader->seen = 1;
-    reader->error = -ENOENT;
+    shmconf_clear(reader, -ENOENT);
     int rc = shmconf_name_set(&name, application, environment, profile);
     if (rc)
         return rc;
@@ -324,11 +341,7 @@ SHMCONF_API int shmconf_open(struct shmconf_reader *reader, const char *name, un
     struct shmconf_name parsed;
     int rc = shmconf_name_parse(&parsed, name);
     if (rc) {
-        memset(reader, 0, sizeof *reader);
-        reader->directory = -1;
-        reader->seq = shmconf_no_seq();
-        reader->seen = 1;
-        reader->error = rc;
+        shmconf_clear(reader, rc);
         return rc;
     }
     return shmconf_open_parts(reader, shmconf_name_part(&parsed, SHMCONF_APPLICATION),
@@ -347,14 +360,23 @@ SHMCONF_API const struct shmconf_version *shmconf_enter(struct shmconf_reader *r
        an acquire of the same sequence. */
     if (SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->seen))
         shmconf_refresh(reader);
-    reader->depth++;
+    /* Constants, and branches that are foreseen: the depth counted up and down would have each read
+       wait for the last one's stores, which took four times as long as all the rest
+       (docs/architecture.md). */
+    if (SHMCONF_RARE(reader->depth != 0))
+        shmconf_nest(reader);
+    else
+        reader->depth = 1;
     return reader->version;
 }
 
 /* Ends what enter began. The outermost leave ends the lifetime of the version. */
 SHMCONF_API void shmconf_leave(struct shmconf_reader *reader)
 {
-    reader->depth--;
+    if (SHMCONF_RARE(reader->depth != 1))
+        shmconf_unnest(reader);
+    else
+        reader->depth = 0;
 }
 
 /* The configuration's bytes: not copied, a NUL behind the end. {"", 0} for NULL. */

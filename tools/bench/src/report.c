@@ -14,20 +14,36 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-static void look_at_cpu(char *cpu, size_t size)
+/* The first value of `key` in /proc/cpuinfo; false: there is none. */
+static bool cpu_value(const char *key, char *value, size_t size)
 {
     char line[256];
+    bool is_found = false;
     FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(cpu, size, "unknown");
-    while (file && fgets(line, sizeof line, file)) {
+    while (file && !is_found && fgets(line, sizeof line, file)) {
         const char *colon = strchr(line, ':');
-        if (colon && strncmp(line, "model name", 10) == 0) {
-            snprintf(cpu, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-            break;
-        }
+        is_found = colon && strncmp(line, key, strlen(key)) == 0 &&
+                   strspn(line + strlen(key), " \t") == (size_t)(colon - line) - strlen(key);
+        if (is_found)
+            snprintf(value, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
     }
     if (file)
         fclose(file);
+    return is_found;
+}
+
+/* Virtual machines say "AMD EPYC" of each generation, and reads differ by it. */
+static void look_at_cpu(char *cpu, size_t size)
+{
+    char name[64] = "unknown", family[16], model[16];
+    cpu_value("model name", name, sizeof name);
+    if (cpu_value("cpu family", family, sizeof family) && cpu_value("model", model, sizeof model))
+        snprintf(cpu, size, "%s (family %s, model %s)", name, family, model);
+    else if (cpu_value("CPU implementer", family, sizeof family) &&
+             cpu_value("CPU part", model, sizeof model))
+        snprintf(cpu, size, "implementer %s, part %s", family, model);
+    else
+        snprintf(cpu, size, "%s", name);
 }
 
 void machine_look(struct machine *machine, const char *directory)
