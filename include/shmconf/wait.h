@@ -66,6 +66,12 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
     return shmconf_heals(reader, record.generation) ? 1 : reader->error;
 }
 
+/* The next pause of somebody whom nobody wakes. */
+SHMCONF_API uint64_t shmconf_longer(uint64_t pause)
+{
+    return pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+}
+
 /*
  * Has the daemon fetch what this reader has no version of, without waiting for its answer: whoever
  * hangs up ends no fetch. Again at the next look where none listens, since it may come later, and
@@ -111,7 +117,7 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
         if (news < 0) {
             /* Nobody wakes us when that is over: look more and more seldom, up to every 100 ms. */
             rc = news;
-            slice = pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+            slice = pause = shmconf_longer(pause);
         }
         uint64_t rest = shmconf_rest(deadline, slice);
         if (!rest) {
@@ -187,7 +193,7 @@ SHMCONF_API int shmconf_fresh(struct shmconf_reader *reader, unsigned long max_a
         if (!rest)
             return rc ? rc : -ETIMEDOUT;
         shmconf_futex_wait(shmconf_no_seq(), 0, rest);
-        pause = pause * 2 < SHMCONF_LOOK_NS ? pause * 2 : SHMCONF_LOOK_NS;
+        pause = shmconf_longer(pause);
     }
 }
 

@@ -344,6 +344,7 @@ struct step_scenario step_take_over(const struct step_scenario *crashed, struct 
         .has_first = view.generation > 0,
         .has_no_tmpfile = crashed->has_no_tmpfile,
         .not_yet = -ENOENT,
+        .least_steps = 10000,
     };
     return scenario;
 }

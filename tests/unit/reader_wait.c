@@ -251,6 +251,46 @@ static void wait_notices_that_a_version_can_be_opened_again(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* Who puts the new head in its place may have died before; its successor does not know the old one.
+ */
+static void wait_looks_for_the_successor_of_a_head_that_moved(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    struct sleeper sleeper;
+    fixture_publish(entry, "one", "", "");
+    struct shmconf_record moved = *region_entry_record(entry);
+    moved.state |= SHMCONF_MOVED;
+    reader_open(&reader, 0);
+    reader_expect(&reader, "one", 0);
+    region_entry_close(entry);
+    head_store_by_hand(f, 2, &moved);
+    remove_by_hand(f, "head");
+    sleeper_start(&sleeper, &reader, wait_forever);
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "two", "", "");
+    uint64_t now = clock_monotonic_ns();
+    CHECK_INT(0, sleeper_join(&sleeper));
+    check_was_woken(&sleeper, now);
+    reader_expect(&reader, "two", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+/* Where there is nothing to sleep on: not every millisecond, and not after minutes either. */
+static void who_is_woken_by_nobody_looks_up_to_every_100_ms(struct fixture *f)
+{
+    uint64_t pause = NS_PER_MS;
+    (void)f;
+    for (int turn = 0; turn < 7; turn++) {
+        CHECK(shmconf_longer(pause) >= pause + pause / 2);
+        pause = shmconf_longer(pause);
+    }
+    CHECK_INT(100 * NS_PER_MS, pause);
+    CHECK_INT(100 * NS_PER_MS, shmconf_longer(pause));
+}
+
 static void wait_ends_in_time_and_says_why(struct fixture *f)
 {
     struct shmconf_reader reader;
@@ -412,6 +452,8 @@ int main(void)
     fixture_run(wait_notices_it_also_without_the_last_version);
     fixture_run(wait_sleeps_while_a_version_cannot_be_opened);
     fixture_run(wait_notices_that_a_version_can_be_opened_again);
+    fixture_run(wait_looks_for_the_successor_of_a_head_that_moved);
+    fixture_run(who_is_woken_by_nobody_looks_up_to_every_100_ms);
     fixture_run(wait_ends_in_time_and_says_why);
     fixture_run(wait_leaves_the_snapshot_alone);
     fixture_run(wait_sleeps_on_over_signals_and_status_updates);

@@ -3,7 +3,7 @@
 #include <shmconf.h>
 
 #include "check.h"
-#include "region_fixture.h"
+#include "reader_fixture.h"
 
 static void expect_newcomer(const char *name, const char *text)
 {
@@ -166,6 +166,50 @@ static void who_ends_leaves_a_head_in_its_place_as_it_is(struct fixture *f)
     CHECK(memcmp(&before, &after, sizeof before) == 0);
 }
 
+static void of_somebody_else(struct fixture *f, struct region_entry *entry, const char *path)
+{
+    struct stat status;
+    CHECK_INT(0, chown(in_root(f, path).text, 12345, (gid_t)-1));
+    CHECK_INT(1, region_entry_check(entry, NULL));
+    CHECK_INT(0, region_entry_check(entry, NULL));
+    CHECK_INT(0, stat(in_root(f, "A/B/C/head").text, &status));
+    CHECK_INT(geteuid(), status.st_uid);
+    expect_newcomer("A:B:C", "one");
+}
+
+static void what_was_given_to_somebody_else_is_replaced(struct fixture *f)
+{
+    if (skipped_unless_root("a head and a version of another user"))
+        return;
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    of_somebody_else(f, entry, "A/B/C/head");
+    of_somebody_else(f, entry, "A/B/C/v00000002");
+    region_entry_close(entry);
+}
+
+/* A later minor version may give them a meaning: 0 is "not known". */
+static void a_store_leaves_nothing_in_the_reserved_words(struct fixture *f)
+{
+    static const struct shmconf_cell nothing;
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_cell dirty;
+    fixture_publish(entry, "one", "", "");
+    memset(&dirty, 0xff, sizeof dirty);
+    for (uint32_t i = 0; i < 2; i++) { /* the other cell; the current one is not to be touched */
+        struct shmconf_head head = fixture_head(f, "A/B/C/head");
+        fixture_overwrite(f, "A/B/C/head",
+                          (long)(offsetof(struct shmconf_head, cells[(head.seq + 1) & 1]) +
+                                 offsetof(struct shmconf_cell, reserved)),
+                          dirty.reserved, sizeof dirty.reserved);
+        CHECK_INT(0, region_entry_status(entry, region_entry_record(entry), NULL));
+    }
+    struct shmconf_head head = fixture_head(f, "A/B/C/head");
+    for (int i = 0; i < 2; i++)
+        CHECK(memcmp(head.cells[i].reserved, nothing.reserved, sizeof nothing.reserved) == 0);
+    region_entry_close(entry);
+}
+
 /* As after a restored backup that was unpacked in the wrong place. */
 static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
 {
@@ -198,6 +242,8 @@ int main(void)
     fixture_run(a_publication_replaces_a_copy_as_well);
     fixture_run(who_ends_sends_the_readers_of_a_removed_head_on);
     fixture_run(who_ends_leaves_a_head_in_its_place_as_it_is);
+    fixture_run(what_was_given_to_somebody_else_is_replaced);
+    fixture_run(a_store_leaves_nothing_in_the_reserved_words);
     fixture_run(a_head_of_another_name_is_not_taken_over);
     return 0;
 }
