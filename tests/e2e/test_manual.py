@@ -45,18 +45,18 @@ def test_the_man_page_has_every_option_and_no_mistake(program, page):
 
 
 def path_with_programs():
-    return f"{BIN}:{os.environ['PATH']}"
+    return f"{BIN.resolve()}:{os.environ['PATH']}"
 
 
 def bash(program, root, *words):
     """What bash would offer for the last word."""
     script = f"""
-        source {TREE}/tools/completion/{program}.bash
+        source <({program} --print-bash-completion)
         COMP_WORDS=({program} "$@") COMP_CWORD=$#
         _{program} && printf '%s\\n' "${{COMPREPLY[@]}}\""""
     done = subprocess.run(["bash", "-c", script, "bash", *words], timeout=30, check=True,
-                          env=environment(root, PATH=path_with_programs()), capture_output=True,
-                          text=True)
+                          cwd=Path(root).parent, env=environment(root, PATH=path_with_programs()),
+                          capture_output=True, text=True)
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1]
 
@@ -66,10 +66,10 @@ def zsh(program, root, *words):
         compadd() {{ shift; print -l -- "$@"; }}
         _files() {{ print FILES; }}
         words=({program} "$@") CURRENT=$(($# + 1))
-        source {TREE}/tools/completion/_{program}"""
+        source <({program} --print-zsh-completion)"""
     done = subprocess.run(["zsh", "-f", "-c", script, "zsh", *words], timeout=30, check=True,
-                          env=environment(root, PATH=path_with_programs()), capture_output=True,
-                          text=True)
+                          cwd=Path(root).parent, env=environment(root, PATH=path_with_programs()),
+                          capture_output=True, text=True)
     assert done.stderr == ""
     return [word for word in done.stdout.split("\n")[:-1] if word.startswith(words[-1])]
 
@@ -83,13 +83,35 @@ def shell(request):
 
 def test_commands_options_and_names_are_completed(region, complete):
     region.publish(NAME)
-    region.publish("Shop:Prod:With space")
     assert complete("shmcat", region.root, "ver") == ["verify"]
     assert "doctor" in complete("shmcat", region.root, "")
     assert complete("shmcat", region.root, "cat", "--w") == ["--wait"]
     assert complete("shmcat", region.root, "--json", "dump", "--ann") == ["--annotate"]
-    assert complete("shmcat", region.root, "cat", "") == [NAME, "Shop:Prod:With space"]
+    assert complete("shmcat", region.root, "cat", "") == [NAME]
     assert complete("shmcat", region.root, "help", "fol") == ["follow"]
+
+
+def arguments_of(offered, complete, cwd):
+    """The arguments that the offered words become; zsh quotes by itself what compadd is given."""
+    if complete is zsh:
+        return offered
+    done = subprocess.run(["bash", "-c", f"printf '%s\\n' {' '.join(offered)}"], timeout=30,
+                          check=True, cwd=cwd, capture_output=True, text=True)
+    return done.stdout.split("\n")[:-1]
+
+
+def test_names_are_completed_and_not_run(region, complete, tmp_path):
+    names = [NAME, "Shop:Prod:With space", "$(touch ran):Prod:Checkout", "Quo'te:Prod:Checkout",
+             "`touch ran`:Prod:$HOME", "star*:Prod:;touch ran"]
+    for name in names:
+        region.publish(name)
+    offered = complete("shmcat", region.root, "cat", "")
+    assert not (tmp_path / "ran").exists()
+    assert sorted(arguments_of(offered, complete, tmp_path)) == sorted(names)
+    some = complete("shmcat", region.root, "status", "Sh")
+    assert arguments_of(some, complete, tmp_path) == names[:2]
+    if complete is bash:
+        assert complete("shmcat", region.root, "cat", r"Shop:Prod:With\ s") == some[1:]
 
 
 @pytest.mark.parametrize("before", [["--color", "never"], ["--color=never"], ["--dir", "ROOT"],

@@ -46,14 +46,17 @@ _shmcat() {
     --dir) directories=yes ;;
     --color) options="auto always never" names="" ;;
     esac
-    local IFS=' '
-    if [[ $names && $word != -* ]]; then
-        options=$(shmcat "${root[@]}" ls --names 2>/dev/null)
-        IFS=$'\n'
-    fi
+    local IFS=' ' name
     if [[ $directories ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
+    elif [[ $names && $word != -* ]]; then
+        # Names are anybody's: compgen -W would run what is in them.
+        COMPREPLY=()
+        while IFS= read -r name; do
+            printf -v name %q "$name"
+            [[ $name != "$word"* ]] || COMPREPLY+=("$name")
+        done < <(shmcat "${root[@]}" ls --names 2>/dev/null)
     else
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     fi

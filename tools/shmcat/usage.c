@@ -237,14 +237,17 @@ void usage_bash_completion(const struct usage *usage)
            locals);
     complete_scan(usage, "1", "cword");
     complete_cases(usage);
-    puts("    local IFS=' '\n"
-         "    if [[ $names && $word != -* ]]; then\n"
-         "        options=$(shmcat \"${root[@]}\" ls --names 2>/dev/null)\n"
-         "        IFS=$'\\n'\n"
-         "    fi\n"
+    puts("    local IFS=' ' name\n"
          "    if [[ $directories ]]; then\n"
          "        compopt -o filenames 2>/dev/null\n"
          "        mapfile -t COMPREPLY < <(compgen -d -- \"$word\")\n"
+         "    elif [[ $names && $word != -* ]]; then\n"
+         "        # Names are anybody's: compgen -W would run what is in them.\n"
+         "        COMPREPLY=()\n"
+         "        while IFS= read -r name; do\n"
+         "            printf -v name %q \"$name\"\n"
+         "            [[ $name != \"$word\"* ]] || COMPREPLY+=(\"$name\")\n"
+         "        done < <(shmcat \"${root[@]}\" ls --names 2>/dev/null)\n"
          "    else\n"
          "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
          "    fi\n"
