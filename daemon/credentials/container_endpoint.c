@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/container_endpoint.h"
 
-#include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -12,40 +11,9 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "credentials/container_host.h"
 
 #define ECS_BASE "http://169.254.170.2"
-
-static bool is_ipv4_allowed(const struct in_addr *address)
-{
-    static const uint32_t ecs = 0xa9feaa02;
-    static const uint32_t eks = 0xa9feaa17;
-    uint32_t number = ntohl(address->s_addr);
-    return number >> 24 == 127 || number == ecs || number == eks;
-}
-
-static bool is_ipv6_allowed(const struct in6_addr *address)
-{
-    static const struct in6_addr eks = {{{0xfd, 0, 0x0e, 0xc2, [15] = 0x23}}};
-    return memcmp(address, &in6addr_loopback, sizeof *address) == 0 ||
-           memcmp(address, &eks, sizeof eks) == 0;
-}
-
-/* A host as libcurl will go there: an IPv6 address in brackets. */
-static bool is_near(const char *host)
-{
-    char bare[64];
-    struct in_addr ipv4;
-    struct in6_addr ipv6;
-    size_t size = strlen(host);
-    if (strcasecmp(host, "localhost") == 0)
-        return true;
-    if (inet_pton(AF_INET, host, &ipv4) == 1)
-        return is_ipv4_allowed(&ipv4);
-    if (size < 3 || size > sizeof bare || host[0] != '[' || host[size - 1] != ']')
-        return false;
-    snprintf(bare, sizeof bare, "%.*s", (int)(size - 2), host + 1);
-    return inet_pton(AF_INET6, bare, &ipv6) == 1 && is_ipv6_allowed(&ipv6);
-}
 
 /* What libcurl takes the text for is checked, and then requested in its spelling. */
 static int check_url(struct container_endpoint *endpoint, CURLU *url, const char *text,
@@ -66,13 +34,13 @@ static int check_url(struct container_endpoint *endpoint, CURLU *url, const char
     part = NULL;
     if (curl_url_get(url, CURLUPART_HOST, &part, 0) != CURLUE_OK)
         goto malformed;
-    bool is_allowed = !is_http || is_near(part);
+    bool is_allowed = !is_http || container_host_is_near(part);
     curl_free(part);
     part = NULL;
     if (!is_allowed)
         return error_set(error, EINVAL, endpoint->variable,
-                         "credentials are not fetched from there by plain http; allowed: https, or "
-                         "http to loopback, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]");
+                         "credentials are not fetched from there by plain http; "
+                         "allowed: " CONTAINER_HOSTS_ALLOWED);
     curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
     if (curl_url_get(url, CURLUPART_URL, &part, 0) == CURLUE_OK)
         endpoint->url = strdup(part);
