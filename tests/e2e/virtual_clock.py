@@ -16,23 +16,14 @@ import itertools
 import os
 import signal
 
-import pytest
-
 from daemon import Reader, Response, url, wait_until
 from fake import Fake
 from fake_daemon import NAME, Aws
 from fake_model import Clock
+from faketime import faketime
 
 START = 1_700_000_000
 NS = 1_000_000_000
-
-
-def library():
-    found = [path for folder in ("/usr/lib/*", "/usr/lib", "/usr/lib64")
-             for path in glob.glob(f"{folder}/faketime/libfaketime.so.1")]
-    if not found:
-        pytest.skip("libfaketime is not installed; tests/deps --all does it")
-    return found[0]
 
 
 class VirtualClock(Clock):
@@ -73,10 +64,7 @@ class VirtualClock(Clock):
         self.ahead_s -= seconds
 
     def environment(self):
-        # AddressSanitizer insists on being the first library, and does without.
-        return {"LD_PRELOAD": library(), "FAKETIME_TIMESTAMP_FILE": self.path,
-                "FAKETIME_NO_CACHE": "1", "FAKETIME_FMT": "%s", "NO_FAKE_STAT": "1", "TZ": "UTC",
-                "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        return faketime(FAKETIME_TIMESTAMP_FILE=self.path, FAKETIME_NO_CACHE="1", FAKETIME_FMT="%s")
 
 
 class WallClock(VirtualClock):
