@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import BIN, Daemon, Reader, run, wait_until
+from daemon import BIN, Daemon, Reader, clean_environment, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("need_root")
 
@@ -152,6 +152,16 @@ def test_full_ext4_keeps_the_last_version(tmp_path, shortage):
 def test_quota_keeps_the_last_version(tmp_path):
     own = tmp_path / "mount/own"
     assert_shortage_is_survived(tmp_path, on_btrfs(own), own, over_quota, errno.EDQUOT)
+
+
+def test_doctor_knows_a_daemon_in_a_subvolume(tmp_path):
+    """To stat() it has a device of its own, and to /proc/locks that of its file system."""
+    own = tmp_path / "mount/own"
+    with Daemon(tmp_path, wrapper=on_btrfs(own), root=own / "region") as daemon:
+        done = subprocess.run(["nsenter", "-t", str(daemon.pid), "-m", BIN / "shmcat", "doctor"],
+                              env=clean_environment(SHMCONF_DIR=own / "region"), text=True,
+                              capture_output=True, timeout=20, check=False)
+        assert f" process {daemon.pid} holds the region\n" in done.stdout
 
 
 def test_head_that_cannot_be_marked_is_not_replaced_unseen(tmp_path):

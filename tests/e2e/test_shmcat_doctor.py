@@ -2,6 +2,7 @@
 """shmcat doctor."""
 import http.server
 import json
+import os
 import re
 import signal
 import socket
@@ -11,18 +12,23 @@ import time
 
 import pytest
 
-from daemon import Daemon, program
+from daemon import Daemon, clean_environment, program, run
+from faketime import faketime
 from shmcat_region import DEADLINE_S, SHMCAT, environment, running_region  # noqa: F401
 
 
-def diagnose(root, status=0, wrapper=(), **changes):
-    """What doctor says: {subject: (state, text)}."""
-    changes = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_REGION": "",
-               "AWS_DEFAULT_REGION": "", **changes}
-    done = subprocess.run([*wrapper, SHMCAT, "doctor", "--json"], env=environment(root, **changes),
-                          capture_output=True, timeout=DEADLINE_S, check=False)
-    assert done.returncode == status, done
-    return {row["subject"]: (row["state"], row["text"]) for row in json.loads(done.stdout)}
+def lines_of(root, status=0, wrapper=(), **changes):
+    """What doctor says: (subject, state, text) of each line. `status` None: whatever it is."""
+    done = subprocess.run([*wrapper, SHMCAT, "doctor", "--json"],
+                          env=clean_environment(SHMCONF_DIR=root, **changes), capture_output=True,
+                          timeout=DEADLINE_S, check=False)
+    assert done.returncode == status or (status is None and done.returncode in (0, 1)), done
+    return [(row["subject"], row["state"], row["text"]) for row in json.loads(done.stdout)]
+
+
+def diagnose(*arguments, **changes):
+    """The last line of each subject: {subject: (state, text)}."""
+    return {subject: (state, text) for subject, state, text in lines_of(*arguments, **changes)}
 
 
 def test_doctor_of_a_running_daemon(tmp_path):
@@ -31,6 +37,7 @@ def test_doctor_of_a_running_daemon(tmp_path):
                          AWS_ACCESS_KEY_ID="AKIA", AWS_SECRET_ACCESS_KEY="hunter2")
         assert found["daemon"] == ("ok", f"process {daemon.pid} holds the region")
         assert found["port"] == ("ok", f"shmconfd answers on {daemon.port}")
+        assert found["settings"] == ("ok", "shmconfd takes those of this environment")
         assert found["credentials"][0] == found["AWS region"][0] == found["disk"][0] == "ok"
         assert "hunter2" not in str(found)
 
@@ -44,6 +51,92 @@ def test_doctor_knows_a_stopped_daemon(tmp_path):
                                           f"kill -CONT {daemon.pid}")
         state, text = found["port"]  # the last of the two addresses
         assert state == "bad" and f":{daemon.port} gives no answer: it is stopped or busy" in text
+
+
+@pytest.mark.parametrize("wrapper", [
+    ["unshare", "-p", "-f", "--mount-proc"],
+    ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"],
+], ids=["another PID namespace", "no /proc"])
+def test_doctor_tells_nobody_from_somebody_who_is_not_seen(tmp_path, need_mounts, wrapper):
+    with Daemon(tmp_path) as daemon:
+        found = diagnose(daemon.root, wrapper=wrapper, SHMCONF_HTTP_PORT="1")
+        assert found["daemon"] == ("ok", "a process holds the region; from here its pid cannot be "
+                                         "seen")
+    found = diagnose(daemon.root, wrapper=wrapper, SHMCONF_HTTP_PORT="1")
+    assert found["daemon"] == ("note", "nobody holds the region: start shmconfd")
+
+
+@pytest.mark.parametrize("owner, state, text", [
+    (None, "note", "readers of other users need SHMCONF_OWNER"),
+    ("12345x", "bad", "SHMCONF_OWNER is neither a user id nor any, so that readers of other users "
+                      "refuse what lies below"),
+    ("12346", "note", "SHMCONF_OWNER is another, whom what lies below must belong to"),
+    ("12345", "ok", "mode 755"),
+    ("any", "ok", "mode 755"),
+])
+def test_doctor_tells_of_a_region_of_another_user(open_path, need_root, owner, state, text):
+    root = open_path / "region"
+    root.mkdir()
+    os.chown(root, 12345, 12345)
+    found = diagnose(root, state == "bad", SHMCONF_HTTP_PORT="1", SHMCONF_OWNER=owner)
+    assert found["region"][0] == state and found["region"][1].endswith(text)
+    assert ("is not allowed" in found["settings"][1]) == (owner == "12345x")
+
+
+@pytest.mark.parametrize("variable, value", [
+    ("ROLE_ARN", "arn:aws:iam::123456789012:role/reader"),
+    ("AWS_APPCONFIG_EXTENSION_PROXY_URL", "http://proxy.example"),
+    ("SHMCONF_POLL_INTERVAL", "0"),
+])
+def test_doctor_says_which_setting_shmconfd_refuses(tmp_path, variable, value):
+    found = diagnose(tmp_path, 1, SHMCONF_HTTP_PORT="1", **{variable: value})
+    refusal = run("--check", env={variable: value}).stderr.removeprefix("shmconfd: ").rstrip()
+    assert refusal.startswith(variable)
+    assert found["settings"] == ("bad", f"shmconfd does not start with them: {refusal}")
+
+
+def test_doctor_has_the_warnings_of_shmconfd(tmp_path):
+    notes = [text for subject, state, text in
+             lines_of(tmp_path, SHMCONF_HTTP_PORT="1", SHMCONF_OWNER="nobody", SHMCONF_LOOPS="epoll")
+             if (subject, state) == ("settings", "note")]
+    assert sorted(notes) == ["SHMCONF_LOOPS: unknown variable, did you mean SHMCONF_LOOP?",
+                             'SHMCONF_OWNER: "nobody" is not allowed; allowed: a user id or any']
+
+
+NEAR = "allowed: https, or http to loopback, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]"
+
+
+@pytest.mark.parametrize("uri, refusal", [
+    ("/v2/credentials", None),
+    ("v2", "allowed: /path"),
+    ("https://keys.example/x", None),
+    ("http://localhost:1234/x", None),
+    ("http://169.254.170.23/v1/credentials", None),
+    ("http://[::1]:1234/x", None),
+    ("http://keys.example/x", NEAR),
+    ("http://127.0.0.1.keys.example/x", NEAR),
+    ("http://127.0.0.1:word@keys.example/x", NEAR),
+    ("http://[fd00:ec2::254]/x", NEAR),
+    ("ftp://127.0.0.1/x", NEAR),
+])
+def test_doctor_says_of_a_containers_endpoint_what_shmconfd_does(tmp_path, uri, refusal):
+    kind = "FULL" if "//" in uri else "RELATIVE"
+    variable = f"AWS_CONTAINER_CREDENTIALS_{kind}_URI"
+    daemons = run("--check", env={variable: uri, "AWS_REGION": "eu-west-1"})
+    assert (daemons.returncode != 0) == (refusal is not None), daemons
+    found = diagnose(tmp_path, refusal is not None, SHMCONF_HTTP_PORT="1", **{variable: uri})
+    assert found["credentials"] == (
+        ("bad", f"{variable}: keys are not fetched from there; {refusal}") if refusal else
+        ("ok", f"{variable} names a container's endpoint, which is not asked"))
+
+
+def test_doctor_knows_when_aws_is_not_asked(tmp_path):
+    found = diagnose(tmp_path, SHMCONF_HTTP_PORT="1", LOCAL_DEVELOPMENT_DIRECTORY=tmp_path,
+                     AWS_ACCESS_KEY_ID="AKIA")
+    assert found["credentials"] == ("ok", f"not needed: configurations come from {tmp_path}")
+    assert "AWS region" not in found
+    found = diagnose(tmp_path, SHMCONF_HTTP_PORT="1", SERVICE_REGION="eu-west-1")
+    assert found["AWS region"] == ("ok", "eu-west-1")
 
 
 def test_doctor_names_what_is_in_the_way(tmp_path):
@@ -115,6 +208,25 @@ def test_doctor_asks_both_loopback_addresses(tmp_path):
                                     "(AWS's agent?), or set SHMCONF_HTTP_PORT")
 
 
+def test_doctor_knows_a_daemon_that_readers_in_c_do_not_reach(tmp_path):
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with Daemon(tmp_path, env={"SHMCONF_HTTP_HOST": "::1"}) as daemon:
+        found = diagnose(daemon.root, SHMCONF_HTTP_PORT=str(daemon.port))
+        assert found["port"] == ("note", f"shmconfd answers on [::1]:{daemon.port} only: "
+                                         "shmconf_request asks 127.0.0.1")
+
+
+@pytest.mark.parametrize("more, asked", [({}, 2772), ({"SHMCONF_HTTP_PORT": "1"}, None),
+                                         ({"AWS_APPCONFIG_EXTENSION_HTTP_PORT": "1"}, None),
+                                         ({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, None)])
+def test_doctor_tells_of_a_port_that_readers_do_not_look_at(tmp_path, more, asked):
+    told = [text for _, _, text in lines_of(tmp_path, None, HTTP_PORT="28772", **more)
+            if "readers do not look at" in text]
+    assert told == ([f"shmconfd takes 28772 from HTTP_PORT, which readers do not look at: set "
+                     f"SHMCONF_HTTP_PORT as well, or they ask {asked}"] if asked else [])
+
+
 @pytest.mark.parametrize("options, state, text", [
     ("size=64m", "ok", "64 MiB are free in"),
     ("size=8m", "note", "8 MiB are free in"),
@@ -147,8 +259,21 @@ def test_doctor_says_what_the_daemon_will_find_of_io_uring(tmp_path, call):
     assert re.search(r"^note +io_uring +not allowed here; shmconfd uses epoll", done.stdout, re.M)
 
 
+def test_doctor_doubts_a_date_before_its_own(tmp_path):
+    found = diagnose(tmp_path, 1, SHMCONF_HTTP_PORT="1",
+                     **faketime(FAKETIME="@2025-12-31 23:00:00", FAKETIME_DONT_FAKE_MONOTONIC="1"))
+    assert found["clocks"][0] == "bad" and "date is before 2026" in found["clocks"][1]
+
+
+def test_doctor_tells_of_few_descriptors(tmp_path):
+    found = diagnose(tmp_path, SHMCONF_HTTP_PORT="1",
+                     wrapper=["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh"])
+    assert found["descriptors"] == ("note", "ulimit -n is 256: shmconfd keeps few HTTP connections; "
+                                            "raise it to 1024")
+
+
 def test_doctor_text_is_a_line_each(region):
     done = region.run("doctor", SHMCONF_HTTP_PORT="1")
     lines = done.stdout.decode().splitlines()
-    assert len(lines) == 10
+    assert len(lines) == 11
     assert all(re.match(r"(ok|note|BAD) +(AWS )?[a-z_]+ +\S", line) for line in lines)

@@ -80,14 +80,25 @@ static long ping(const union address *address, char *out, size_t size)
 /* A variable whose value readers do not take as it stands. */
 static void check_variable(struct diagnosis *diagnosis, const char *name)
 {
-    const char *text = getenv(name);
+    const char *text = variable(name);
     char *end;
-    if (!text || !*text)
+    if (!text)
         return;
     unsigned long port = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || port == 0 || port > 65535)
         say(diagnosis, BAD, "port", "%s: \"%.64s\" is not allowed; allowed: 1 to 65535", name,
             text);
+}
+
+/* Of the daemon's spellings readers know two. */
+static void check_spelling(struct diagnosis *diagnosis, unsigned port)
+{
+    unsigned daemons = diagnosis->settings ? diagnosis->settings->http_port : 0;
+    if (daemons != 0 && daemons != port)
+        say(diagnosis, NOTE, "port",
+            "shmconfd takes %u from HTTP_PORT, which readers do not look at: set SHMCONF_HTTP_PORT "
+            "as well, or they ask %u",
+            daemons, port);
 }
 
 struct answer {
@@ -138,6 +149,7 @@ void doctor_check_port(struct diagnosis *diagnosis)
     struct answer v6 = {.host = "[::1]"};
     check_variable(diagnosis, "SHMCONF_HTTP_PORT");
     check_variable(diagnosis, "AWS_APPCONFIG_EXTENSION_HTTP_PORT");
+    check_spelling(diagnosis, port);
     v4.size = ping(&address4, v4.text, sizeof v4.text);
     v6.size = ping(&address6, v6.text, sizeof v6.text);
     complain_of(diagnosis, &v4, port);
