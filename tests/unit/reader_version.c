@@ -121,6 +121,26 @@ static void bodies_are_checked_after_a_reboot_only(struct fixture *f)
     newcomer_expects("One", 0);
 }
 
+/* Boots differ in random bits: each digit of the id counts. */
+static void a_boot_is_another_by_any_digit_of_its_id(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_head head;
+    long boot_at = offsetof(struct shmconf_head, boot_id);
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    file_read(f, READER_HEAD, &head, sizeof head);
+    fixture_overwrite(f, "A/B/C/v00000001", SHMCONF_VERSION_HEADER_SIZE, "O", 1);
+    newcomer_expects("One", 0);
+    for (size_t digit = 0; digit < 2 * sizeof head.boot_id; digit++) {
+        uint8_t other[sizeof head.boot_id];
+        memcpy(other, head.boot_id, sizeof other);
+        other[digit / 2] ^= digit % 2 ? 0x01 : 0x10;
+        fixture_overwrite(f, READER_HEAD, boot_at, other, sizeof other);
+        newcomer_expects(NULL, -EBADMSG);
+    }
+}
+
 /* What fails is not tried at each enter: who has a version waits for the daemon's next store, who
    has none for 100 ms. */
 static void a_failure_costs_the_next_enters_nothing(struct fixture *f)
@@ -194,6 +214,7 @@ int main(void)
     fixture_run(something_else_in_place_of_the_version_is_refused);
     fixture_run(a_removed_version_comes_back_as_the_next_generation);
     fixture_run(bodies_are_checked_after_a_reboot_only);
+    fixture_run(a_boot_is_another_by_any_digit_of_its_id);
     fixture_run(a_failure_costs_the_next_enters_nothing);
     fixture_run(a_private_version_survives_truncation);
     fixture_run(a_truncated_head_is_a_bus_error_for_every_reader);
