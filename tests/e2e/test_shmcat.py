@@ -277,7 +277,7 @@ def test_wrong_usage_exits_with_2_and_one_line(region, arguments, told):
 
 def test_help_of_everything(region):
     overall = region.text("--help")
-    assert overall == region.text("help") == region.text("-h")
+    assert overall == region.text("help") == region.text("-h") == region.text("help", "help")
     for command in ("ls", "cat", "status", "follow", "watch", "verify", "dump", "readers", "bench",
                     "doctor"):
         assert f"  {command} " in overall

@@ -26,7 +26,7 @@ def test_verify_counts_what_is_sound(region):
     region.publish(NAME, "two", "application/json", "blue")
     region.publish("A:B:C")
     assert region.text("verify") == "2 configurations, 5 files, 0 problems\n"
-    assert region.text("verify", NAME) == "1 configurations, 3 files, 0 problems\n"
+    assert region.text("verify", NAME) == "1 configuration, 3 files, 0 problems\n"
     assert region.json("verify") == {"configurations": 2, "files": 5, "problems": []}
 
 
@@ -70,7 +70,7 @@ def test_verify_finds(region, file, damage, where, told):
     assert (done.returncode, done.stderr) == (1, b"")
     first, last = done.stdout.decode().splitlines()
     assert first.startswith(f"{HERE}{where}: ") and told in first
-    assert last.startswith("2 configurations, ") and last.endswith(" 1 problems")
+    assert last.startswith("2 configurations, ") and last.endswith(" 1 problem")
     found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
     assert found["path"] == HERE + where and told in found["problem"]
 
@@ -102,7 +102,7 @@ def test_verify_counts_what_is_beside_a_damaged_head(region):
         (region.root / HERE / name).touch()
     change(region.head(), 0, b"X")
     *problems, last = region.run("verify").stdout.decode().splitlines()
-    assert last == "1 configurations, 5 files, 3 problems"
+    assert last == "1 configuration, 5 files, 3 problems"
     assert [line.split(": ")[0] for line in problems][0] == f"{HERE}/head"
     assert {line.split(": ")[0] for line in problems[1:]} == {f"{HERE}/.tabc", f"{HERE}/notes"}
 
@@ -127,7 +127,7 @@ def test_verify_finds_what_stands_beside_the_configurations(region, stray):
     assert done.returncode == 1
     assert done.stdout.decode().splitlines() == [
         f"{stray}: it does not belong into the region: remove it",
-        "1 configurations, 3 files, 1 problems"]
+        "1 configuration, 3 files, 1 problem"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
@@ -175,7 +175,7 @@ def test_verify_names_the_file_above_a_name(region, level):
         return
     assert done.stdout.decode() == \
         f"{level}: it does not belong into the region: remove it, or set SHMCONF_DIR (or --dir) " \
-        "to the region\n0 configurations, 1 files, 1 problems\n"
+        "to the region\n0 configurations, 1 file, 1 problem\n"
     found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
     assert found["path"] == level
     for command in ("cat", "status", "dump"):
@@ -204,7 +204,7 @@ def test_verify_waits_once_for_all_that_is_not_in_its_place(region):
     for number in range(900):
         (region.root / HERE / f".t{number}").write_bytes(b"x")
     done = region.run("verify")
-    assert done.stdout.decode().splitlines()[-1] == "1 configurations, 902 files, 900 problems"
+    assert done.stdout.decode().splitlines()[-1] == "1 configuration, 902 files, 900 problems"
 
 
 def sealed(header):
@@ -268,8 +268,8 @@ def test_verify_is_quiet_while_the_daemon_publishes(tmp_path):
             for _ in range(30):
                 done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
                                       capture_output=True, timeout=DEADLINE_S, check=False)
-                assert done.stdout == b"1 configurations, 3 files, 0 problems\n" or \
-                    done.stdout == b"1 configurations, 2 files, 0 problems\n", done
+                assert done.stdout == b"1 configuration, 3 files, 0 problems\n" or \
+                    done.stdout == b"1 configuration, 2 files, 0 problems\n", done
         finally:
             writer.kill()
             writer.wait()

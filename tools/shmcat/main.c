@@ -141,7 +141,7 @@ static int dispatch(int argc, char **argv)
     bool help = options.help || (argc > 0 && strcmp(argv[0], "help") == 0);
     if (print_of_itself())
         return EXIT_FINE;
-    if (help && argc > 0 && strcmp(argv[0], "help") == 0) {
+    while (argc > 0 && strcmp(argv[0], "help") == 0) { /* also of help */
         argc--;
         argv++;
     }

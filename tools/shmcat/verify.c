@@ -310,6 +310,11 @@ static void print_json(const struct verification *verification)
     puts("]}");
 }
 
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_text(const struct verification *verification)
 {
     for (size_t i = 0; i < verification->count; i++) {
@@ -317,8 +322,9 @@ static void print_text(const struct verification *verification)
         cleanup_free char *path = text_visible(finding->path, strlen(finding->path));
         printf("%s: %s: %s\n", path, finding->problem, finding->remedy);
     }
-    printf("%u configurations, %u files, %zu problems\n", verification->configurations,
-           verification->files, verification->count);
+    printf("%u configuration%s, %u file%s, %zu problem%s\n", verification->configurations,
+           plural(verification->configurations), verification->files, plural(verification->files),
+           verification->count, plural(verification->count));
 }
 
 /* One configuration must be there; 0 or -errno: of it, or of the root. */
