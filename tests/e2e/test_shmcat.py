@@ -192,7 +192,7 @@ def test_status_exits_with_3_when_it_is_stale(region):
     assert region.run("status", NAME, "--max-age", "4h").returncode == 0
     (region.root / "Shop/Prod/Checkout/v00000001").unlink()
     done = region.run("status", NAME)
-    assert done.returncode == 3 and b"the region was removed" in done.stderr
+    assert done.returncode == 3 and b"the current version was removed" in done.stderr
 
 
 def test_status_of_nothing_exits_with_1(region):

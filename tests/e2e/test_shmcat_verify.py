@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,43 @@ def follow_advice(region, remedy, path):
         region.publish(NAME, "two")
 
 
+def replace_by_link(path):
+    path.rename(path.with_suffix(".away"))
+    path.symlink_to(path.with_suffix(".away"))
+
+
+# Nobody can read it then.
+REFUSED = [
+    ("head", lambda path: path.chmod(0o666), "take the right to write from others"),
+    ("head", replace_by_link, "remove it"),
+    ("head", replace_by_directory, "remove it"),
+    ("head", lambda path: os.truncate(path, 100), "restart shmconfd"),
+    ("v00000002", lambda path: path.chmod(0o666), "take the right to write from others"),
+    ("v00000002", replace_by_link, "remove it"),
+    ("v00000002", replace_by_directory, "remove it"),
+    ("v00000002", lambda path: os.truncate(path, 100), "restart shmconfd"),
+    ("v00000002", lambda path: path.unlink(), "restart shmconfd"),
+    ("", lambda path: path.chmod(0o777), "take the right to write from others"),
+]
+
+
+@pytest.mark.parametrize("file, damage, remedy", REFUSED,
+                         ids=[f"{i}-{row[0]}" for i, row in enumerate(REFUSED)])
+def test_who_reads_is_told_what_verify_says(region, file, damage, remedy):
+    region.publish(NAME, "one")
+    region.publish(NAME, "two")
+    damage(region.root / HERE / file)
+    found = region.run("verify").stdout.decode().splitlines()
+    line, = [line for line in found if line.startswith(f"{Path(HERE) / file}: ")]
+    assert line.split(": ")[2].startswith(remedy)
+    for command in ("cat", "status", "dump"):
+        done = region.run(command, NAME)
+        assert (done.returncode, done.stderr.decode()) in ((1, f"shmcat: {line}\n"),
+                                                           (3, f"shmcat: {line}\n"))
+    assert region.run("bench", NAME).stderr.decode().endswith(
+        ": shmcat verify says which file it is, and what to do\n")
+
+
 def test_verify_counts_what_is_beside_a_damaged_head(region):
     """Whether a version belongs there cannot be said without it."""
     region.publish(NAME, "one")
@@ -161,7 +199,8 @@ def test_verify_finds_versions_where_there_is_no_head(region, arguments):
 
 
 LEVELS = ["", "Shop", "Shop/Prod"]
-SOMETHING_ELSE = "a directory of the region is something else: remove what is there"
+SOMETHING_ELSE = "a directory of the region is something else: "
+TO_THE_REGION = "set SHMCONF_DIR (or --dir) to the region\n"
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -174,16 +213,16 @@ def test_verify_names_the_file_above_a_name(region, level):
     done = region.run("verify", NAME, SHMCONF_DIR=str(root))
     assert done.returncode == 1
     if not level:
-        assert done.stderr.decode().startswith(f"shmcat: {root}: {SOMETHING_ELSE}")
+        assert done.stderr.decode() == f"shmcat: {root}: {SOMETHING_ELSE}{TO_THE_REGION}"
         return
     assert done.stdout.decode() == \
-        f"{level}: it does not belong into the region: remove it, or set SHMCONF_DIR (or --dir) " \
-        "to the region\n0 configurations, 1 file, 1 problem\n"
+        f"{level}: it does not belong into the region: remove it, or {TO_THE_REGION}" \
+        "0 configurations, 1 file, 1 problem\n"
     found, = json.loads(region.run("verify", NAME, "--json").stdout)["problems"]
     assert found["path"] == level
     for command in ("cat", "status", "dump"):
-        said = region.run(command, NAME).stderr.decode()
-        assert SOMETHING_ELSE in said and "restart" not in said
+        assert region.run(command, NAME).stderr.decode() == \
+            f"shmcat: {level}: {SOMETHING_ELSE}remove it, or {TO_THE_REGION}"
     (root / level).unlink()
     assert "nothing was published" in region.run("verify", NAME).stderr.decode()
 

@@ -22,33 +22,28 @@ static const struct option_row rows[] = {
     {0},
 };
 
-/* -ERANGE: that generation is not kept, or is still to come. `current` is 0 without a head. */
-static int take(const struct shmconf_place *place, struct shmconf_version **version,
-                uint64_t *current)
+/* -ERANGE: that generation is not kept, or is still to come. */
+static int take(struct config *config, const struct shmconf_place *place,
+                struct shmconf_version **version)
 {
-    struct config config;
-    int rc = config_open(&config, place);
-    *current = 0;
-    if (!rc && options.generation == NOT_GIVEN) {
-        rc = config_current(&config, version);
-    } else if (!rc) {
-        *current = config.record.generation;
-        rc = config_version(&config, options.generation, version);
-        rc = rc == -ENOENT ? -ERANGE : rc;
-    }
-    config_close(&config);
-    return rc;
+    int rc = config_open(config, place);
+    if (rc)
+        return rc;
+    if (options.generation == NOT_GIVEN)
+        return config_current(config, version);
+    rc = config_version(config, options.generation, version);
+    return rc == -ENOENT ? -ERANGE : rc;
 }
 
 /* A generation that is older than what is kept: waiting for it is of no use. */
-static bool is_gone(int rc, uint64_t current)
+static bool is_gone(int rc, const struct config *config)
 {
-    return rc == -ERANGE && options.generation < current;
+    return rc == -ERANGE && options.generation < config->record.generation;
 }
 
 /* The reader sleeps; what is there is looked at in the same way as without waiting. */
-static int take_later(const char *name, const struct shmconf_place *place,
-                      struct shmconf_version **version, uint64_t *current)
+static int take_later(const char *name, struct config *config, const struct shmconf_place *place,
+                      struct shmconf_version **version)
 {
     struct shmconf_reader reader;
     uint64_t end = clock_monotonic_ns() + options.wait_ns;
@@ -60,34 +55,13 @@ static int take_later(const char *name, const struct shmconf_place *place,
         rc = shmconf_wait(&reader, ms < LONG_MAX ? (long)ms : LONG_MAX);
         shmconf_enter(&reader); /* seen: the next wait is for a newer one */
         shmconf_leave(&reader);
-        taken = take(place, version, current);
-        if (!taken || is_gone(taken, *current))
+        config_close(config);
+        taken = take(config, place, version);
+        if (!taken || is_gone(taken, config))
             break;
     }
     shmconf_close(&reader);
     return taken;
-}
-
-/* Which generations there are instead of the wanted one. */
-static int report_missing(const char *name, const struct shmconf_place *place)
-{
-    struct config config;
-    char there[64] = "";
-    int rc = config_open(&config, place);
-    uint64_t current = config.record.generation;
-    for (uint64_t back = 0; !rc && back < 2 && back < current; back++) {
-        struct shmconf_version *version = NULL;
-        size_t used = strlen(there);
-        if (config_version(&config, current - back, &version) == 0)
-            snprintf(there + used, sizeof there - used, "%s%" PRIu64, used ? " and " : "",
-                     current - back);
-        shmconf_version_release(version);
-    }
-    config_close(&config);
-    return complain(name,
-                    "generation %" PRIu64 " is not there: use %s; only the current one and its "
-                    "predecessor are kept",
-                    options.generation, *there ? there : "none");
 }
 
 static int report_in_vain(const char *name, int rc)
@@ -114,26 +88,36 @@ static void print_text(const char *name, const struct shmconf_version *version, 
         putchar('\n');
 }
 
+/* Takes it, by waiting where that was asked for; reports what is in the way. */
+static int fetch(const char *name, struct config *config, const struct shmconf_place *place,
+                 struct shmconf_version **version)
+{
+    int rc = take(config, place, version);
+    if (rc && options.wait_ns != NOT_GIVEN && !is_gone(rc, config)) {
+        rc = take_later(name, config, place, version);
+        if (rc && !is_gone(rc, config))
+            return report_in_vain(name, rc);
+    }
+    if (rc == -ERANGE)
+        return fail_generation(name, config, options.generation);
+    return rc ? fail_config(name, config, rc) : EXIT_FINE;
+}
+
 static int cat_run(const struct common *common, char **arguments)
 {
     const char *name = arguments[0];
     cleanup_free struct shmconf_place *place = NULL;
     struct shmconf_version *version = NULL;
-    uint64_t current = 0;
+    struct config config;
     int status = place_make(&place, name);
     if (status)
         return status;
-    int rc = take(place, &version, &current);
-    if (rc && options.wait_ns != NOT_GIVEN && !is_gone(rc, current)) {
-        rc = take_later(name, place, &version, &current);
-        if (rc && !is_gone(rc, current))
-            return report_in_vain(name, rc);
-    }
-    if (rc)
-        return rc == -ERANGE ? report_missing(name, place) : fail(name, rc);
-    print_text(name, version, common->json);
+    status = fetch(name, &config, place, &version);
+    if (version)
+        print_text(name, version, common->json);
     shmconf_version_release(version);
-    return EXIT_FINE;
+    config_close(&config);
+    return status;
 }
 
 const struct command cat_command = {

@@ -66,7 +66,8 @@ static int config_load(struct config *config)
     uint32_t seq;
     if (config->directory < 0)
         return config->directory;
-    cleanup_close int fd = shmconf_open_file(config->place, config->directory, SHMCONF_HEAD_FILE,
+    strcpy(config->file, SHMCONF_HEAD_FILE);
+    cleanup_close int fd = shmconf_open_file(config->place, config->directory, config->file,
                                              SHMCONF_HEAD_SIZE, &status);
     if (fd < 0)
         return fd;
@@ -113,6 +114,16 @@ void config_close(struct config *config)
     config->directory = -1;
 }
 
+struct config config_of_root(const struct shmconf_place *place)
+{
+    return (struct config){.place = place, .directory = -1};
+}
+
+char *config_path(const struct config *config, const char *file)
+{
+    return text_format("%s%s%s", config->path, *file ? "/" : "", file);
+}
+
 bool config_look(const struct config *config, const char *file, struct stat *status)
 {
     if (*file)
@@ -121,18 +132,18 @@ bool config_look(const struct config *config, const char *file, struct stat *sta
     return lstat(path, status) == 0;
 }
 
-int config_version(const struct config *config, uint64_t generation,
-                   struct shmconf_version **version)
+int config_version(struct config *config, uint64_t generation, struct shmconf_version **version)
 {
+    shmconf_version_file(config->file, generation);
     /* Always with the CRC: whoever looks here wants to know. */
     return shmconf_version_open(version, config->place, config->directory, config->instance,
                                 generation, SHMCONF_PRIVATE | SHMCONF_VERIFY);
 }
 
-int config_file(const struct config *config, const char *file, long least, char **bytes,
-                size_t *size)
+int config_file(struct config *config, const char *file, long least, char **bytes, size_t *size)
 {
     struct stat status;
+    snprintf(config->file, sizeof config->file, "%s", file);
     cleanup_close int fd =
         shmconf_open_file(config->place, config->directory, file, least, &status);
     if (fd < 0)
@@ -140,7 +151,7 @@ int config_file(const struct config *config, const char *file, long least, char 
     if (status.st_size > FILE_MAX)
         return -EBADMSG;
     *size = (size_t)status.st_size;
-    *bytes = malloc(*size);
+    *bytes = malloc(*size + 1); /* NULL is for what fails */
     if (!*bytes)
         return -ENOMEM;
     int rc = shmconf_version_read(fd, *bytes, *size);

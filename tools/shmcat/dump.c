@@ -215,7 +215,7 @@ static void print_bytes(const unsigned char *bytes, size_t size)
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-static int dump_file(const struct config *config, const char *file, long least,
+static int dump_file(struct config *config, const char *file, long least,
                      void (*annotate)(const unsigned char *bytes, size_t size))
 {
     char *bytes = NULL;
@@ -257,11 +257,11 @@ static int dump_run(const struct common *common, char **arguments)
                                                                    : options.generation);
         rc = dump_file(&config, file, SHMCONF_VERSION_HEADER_SIZE, annotate_version);
     }
-    config_close(&config);
     if (rc) {
         fflush(stdout);
-        status = fail(name, rc);
+        status = fail_config(name, &config, rc);
     }
+    config_close(&config);
     return status;
 }
 

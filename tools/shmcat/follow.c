@@ -141,14 +141,16 @@ static void show(struct follow *follow, struct last *last, const char *name,
         follow->more = false;
 }
 
-/* A trouble is told when it begins. */
-static void report(struct last *last, const char *subject, int rc)
+/* A trouble is told when it begins; `config` is what has it, NULL where only the reader knows. */
+static void report(struct last *last, const char *subject, const struct config *config, int rc)
 {
     if (last->error == rc)
         return;
     last->error = rc;
     if (rc == -ENOENT)
         complain(subject, "nothing is published yet: waiting");
+    else if (rc && config)
+        fail_config(subject, config, rc);
     else if (rc)
         fail(subject, rc);
 }
@@ -168,7 +170,7 @@ static int follow_one(struct follow *follow, const char *name)
         if (!told || (told == -ETIMEDOUT && !last.generation))
             told = shmconf_error(&reader);
         if (told != -ETIMEDOUT)
-            report(&last, name, told);
+            report(&last, name, NULL, told);
         shmconf_leave(&reader);
         guard_output();
     }
@@ -212,7 +214,7 @@ static bool follow_visit(struct config *config, void *context)
     if (!rc)
         rc = config_current(config, &version);
     if (rc && rc != -ENOENT && !(config->record.state & SHMCONF_MOVED))
-        report(last, config->path, rc);
+        report(last, config->path, config, rc);
     if (version) {
         shmconf_name_print(&config->name, name);
         show(follow, last, name, version);
@@ -224,8 +226,9 @@ static bool follow_visit(struct config *config, void *context)
 static void follow_all(struct follow *follow, const struct shmconf_place *place)
 {
     struct last root = {0};
+    struct config config = config_of_root(place);
     while (follow->more) {
-        report(&root, place->root, region_scan(place, follow_visit, follow));
+        report(&root, place->root, &config, region_scan(place, follow_visit, follow));
         guard_output();
         if (follow->more)
             guard_sleep(SCAN_MS * NS_PER_MS);

@@ -40,7 +40,7 @@ static int ls_run(const struct common *common, char **arguments)
     else if (found.count)
         table_print(stdout, &found, &(struct view){.color = common->color, .end = "\n"});
     if (rc || found.count == 0)
-        status = fail_region(place->root, rc);
+        status = fail_region(place, rc);
     rows_free(&found);
     return status;
 }

@@ -267,7 +267,7 @@ static int readers_run(const struct common *common, char **arguments)
         return status;
     cleanup_free char *root = realpath(place->root, NULL);
     if (!root)
-        return fail_region(place->root, -errno);
+        return fail_region(place, -errno);
     cleanup_free char *slashed = text_format("%s/", strcmp(root, "/") ? root : "");
     cleanup_free char *only =
         name ? text_format("%s/%s/%s", place->segments[0], place->segments[1], place->segments[2])

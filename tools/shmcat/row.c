@@ -43,7 +43,7 @@ static void row_judge(struct row *row, uint64_t now)
     row->state = ROW_OK;
     if (row->error) {
         row->state = row->error == -ENOENT ? ROW_EMPTY : ROW_DAMAGED;
-        snprintf(row->reason, sizeof row->reason, "%s", shmconf_strerror(row->error));
+        snprintf(row->reason, sizeof row->reason, "%s", problem_of(row->error));
     } else if (record->state & SHMCONF_MOVED) {
         row->state = ROW_MOVED;
         snprintf(row->reason, sizeof row->reason, "another head takes its place");

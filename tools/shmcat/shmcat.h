@@ -91,10 +91,11 @@ unsigned edit_distance(const char *a, const char *b);
 
 /* One configuration's directory with its head, open while it is looked at. */
 struct config {
-    const struct shmconf_place *place; /* whom to trust */
-    char path[SHMCONF_PARTS * 256];    /* of the directory, below the root */
-    int error;                         /* 0, or -errno: no record */
-    struct shmconf_name name;          /* as the head has it; size 0: not trusted */
+    const struct shmconf_place *place;    /* whom to trust */
+    char path[SHMCONF_PARTS * 256];       /* of the directory, below the root */
+    char file[SHMCONF_VERSION_FILE_SIZE]; /* opened last; "": the directory is where it ended */
+    int error;                            /* 0, or -errno: no record */
+    struct shmconf_name name;             /* as the head has it; size 0: not trusted */
     int directory;
     const struct shmconf_head *head;
     uint64_t instance;
@@ -115,19 +116,23 @@ int place_make(struct shmconf_place **place, const char *name);
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 
+/* The root's own, which no configuration can be looked for in. */
+struct config config_of_root(const struct shmconf_place *place);
+
 /* What has this name in the directory, or the directory itself: "". False: nothing. */
 bool config_look(const struct config *config, const char *file, struct stat *status);
 
+/* A file of the directory, or the directory itself: "", below the root. To be freed. */
+char *config_path(const struct config *config, const char *file);
+
 /* A version, read into memory and checked; released with shmconf_version_release. */
-int config_version(const struct config *config, uint64_t generation,
-                   struct shmconf_version **version);
+int config_version(struct config *config, uint64_t generation, struct shmconf_version **version);
 
 /*
  * A whole file of the configuration's directory as it is, at least `least` bytes. 0 with `bytes` to
  * be freed, or -errno.
  */
-int config_file(const struct config *config, const char *file, long least, char **bytes,
-                size_t *size);
+int config_file(struct config *config, const char *file, long least, char **bytes, size_t *size);
 
 /* The current version; takes a newer record when the writer was faster. */
 int config_current(struct config *config, struct shmconf_version **version);
@@ -147,8 +152,20 @@ int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct conf
 extern const char *const remedy_republish;
 extern const char *const remedy_make_anew;
 
-/* About a -errno of shmconf_strerror: a clause, not to be freed. `file` as in config_look. */
-const char *remedy_of(int error, const struct config *config, const char *file);
+/* What a -errno means for config->file, and what to do: clauses, not to be freed. */
+const char *problem_of(int error);
+const char *remedy_of(int error, const struct config *config);
+
+/* Each of these reports in one line and returns EXIT_FAILED. */
+
+/* A value of the reader, where no file of the region is known to be at fault. */
+int fail(const char *subject, int rc);
+/* The same of config->file; of a configuration that is not there by its name. */
+int fail_config(const char *name, const struct config *config, int rc);
+/* That generation of an open configuration is not kept, or is still to come. */
+int fail_generation(const char *name, struct config *config, uint64_t generation);
+/* The region as a whole. -ENOENT: there is none; 0: nothing is published in it. */
+int fail_region(const struct shmconf_place *place, int rc);
 
 /* ---- What is shown of an entry (row.c) ---- */
 
@@ -201,11 +218,6 @@ enum { TIME_SIZE = 32, AGE_SIZE = 24 };
 
 /* Reports "shmcat: subject: text" in one line; returns EXIT_FAILED. */
 int complain(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The same for a value of the reader, with what to do about it. */
-int fail(const char *subject, int rc);
-/* The same of the region as a whole. -ENOENT: there is none; 0: nothing is published in it. */
-int fail_region(const char *root, int rc);
 
 /* asprintf that ends the program when memory runs out. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -66,14 +66,14 @@ static void print_row(const struct row *row)
 }
 
 /* Reports why the row is no good, once it is printed; or that it is too old. */
-static int verdict(const char *name, const struct row *row)
+static int verdict(const char *name, const struct config *config, const struct row *row)
 {
     uint64_t now = clock_realtime_ns();
     uint64_t checked = row->record.checked_ns;
     char age[AGE_SIZE];
     char most[AGE_SIZE];
     if (row->error) {
-        fail(name, row->error);
+        fail_config(name, config, row->error);
         return row->error == -ESTALE ? EXIT_STALE : EXIT_FAILED;
     }
     if (options.max_age_ns == NOT_GIVEN ||
@@ -98,7 +98,6 @@ static int status_run(const struct common *common, char **arguments)
         return status;
     config_open(&config, place);
     row_fill(&row, &config);
-    config_close(&config);
     if (common->json) {
         row_json(stdout, &row);
         putchar('\n');
@@ -106,8 +105,9 @@ static int status_run(const struct common *common, char **arguments)
         print_row(&row);
     }
     fflush(stdout); /* before what stderr says */
-    status = verdict(name, &row);
+    status = verdict(name, &config, &row);
     row_free(&row);
+    config_close(&config);
     return status;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text for people and JSON for programs, from bytes that nobody has vouched for. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -37,42 +36,6 @@ int complain(const char *subject, const char *format, ...)
     cleanup_free char *visible = text_visible(subject, strlen(subject));
     fprintf(stderr, "shmcat: %s: %s\n", visible, text);
     return EXIT_FAILED;
-}
-
-int fail(const char *subject, int rc)
-{
-    static const struct {
-        int code;
-        const char *advice;
-    } table[] = {
-        {EINVAL, "or /applications/A/environments/E/configurations/P"},
-        {ENAMETOOLONG, "shorten it"},
-        {ENOENT, "see shmcat ls for what is there, or ask shmconfd for it once over HTTP"},
-        {ESTALE, "start shmconfd"},
-        {ETIMEDOUT, "wait longer, or look into shmconfd's log"},
-        {EPERM, "set SHMCONF_OWNER to the uid that shmconfd runs as"},
-        {EACCES, "run as its owner, or let shmconfd share it"},
-        {ELOOP, "name the real directory"},
-        {EPROTONOSUPPORT, "use the shmcat that came with the running shmconfd"},
-        {EAGAIN, "again"},
-        {EMFILE, "raise ulimit -n"},
-        {ENOTDIR, "remove what is there (shmcat verify says which level it is), or set "
-                  "SHMCONF_DIR (or --dir) to the region"},
-    };
-    const char *advice = remedy_republish;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].code == -rc)
-            advice = table[i].advice;
-    return complain(subject, "%s: %s", shmconf_strerror(rc), advice);
-}
-
-int fail_region(const char *root, int rc)
-{
-    if (rc && rc != -ENOENT)
-        return fail(root, rc);
-    return complain(
-        root, "%s: start shmconfd, or set SHMCONF_DIR (or --dir) to the directory that it uses",
-        rc ? "there is no region" : "nothing is published");
 }
 
 /* Longer labels come from nobody who means well. */

@@ -46,8 +46,7 @@ static void add(struct verification *verification, const struct config *config, 
         exit(EXIT_FAILED);
     }
     verification->found = grown;
-    grown[verification->count++] = (struct finding){
-        text_format("%s%s%s", config->path, *file ? "/" : "", file), problem, remedy};
+    grown[verification->count++] = (struct finding){config_path(config, file), problem, remedy};
 }
 
 /* Forgets the findings from `count` on. */
@@ -91,7 +90,7 @@ static const char *version_problem(const char *bytes, size_t size, const struct 
     return sha256_problem(&header, &version.text);
 }
 
-static void verify_version(struct verification *verification, const struct config *config,
+static void verify_version(struct verification *verification, struct config *config,
                            uint64_t generation)
 {
     char file[SHMCONF_VERSION_FILE_SIZE];
@@ -103,14 +102,13 @@ static void verify_version(struct verification *verification, const struct confi
     if (rc == -ENOENT && !is_current)
         return;
     verification->files++;
-    const char *problem = rc == -ENOENT ? "the current version was removed"
-                          : rc          ? shmconf_strerror(rc)
-                                        : version_problem(bytes, size, config, generation);
+    rc = rc == -ENOENT ? -ESTALE : rc;
+    const char *problem = rc ? problem_of(rc) : version_problem(bytes, size, config, generation);
     if (!problem)
         return;
     const char *remedy = "no new reader uses it; it goes with the next version, or remove it now";
     if (is_current)
-        remedy = rc && rc != -ENOENT ? remedy_of(rc, config, file) : remedy_republish;
+        remedy = rc ? remedy_of(rc, config) : remedy_republish;
     add(verification, config, file, problem, remedy);
 }
 
@@ -229,14 +227,12 @@ static void verify_listing(struct verification *verification, const struct confi
     }
 }
 
-static void verify_once(struct verification *verification, const struct config *config)
+static void verify_once(struct verification *verification, struct config *config)
 {
     const struct shmconf_record *record = &config->record;
-    if (config->error && config->error != -ENOENT) {
-        const char *file = config->directory < 0 ? "" : SHMCONF_HEAD_FILE;
-        add(verification, config, file, shmconf_strerror(config->error),
-            remedy_of(config->error, config, file));
-    }
+    if (config->error && config->error != -ENOENT)
+        add(verification, config, config->file, problem_of(config->error),
+            remedy_of(config->error, config));
     if (!config->error) {
         const char *problem = head_problem(config);
         verification->files++;
@@ -335,8 +331,7 @@ static int verify_one(struct verification *verification, const struct shmconf_pl
     bool is_root = config.path[0] == '\0';
     if (rc == -ENOTDIR && !is_root) {
         verification->files++;
-        add(verification, &config, "", does_not_belong,
-            "remove it, or set SHMCONF_DIR (or --dir) to the region");
+        add(verification, &config, "", does_not_belong, remedy_of(rc, &config));
     } else if (!is_root) {
         verify_config(&config, verification);
     }
@@ -384,7 +379,7 @@ static int verify_run(const struct common *common, char **arguments)
         status = EXIT_FAILED;
     if (rc && !stray) {
         fflush(stdout);
-        status = name && rc == -ENOENT ? fail(name, rc) : fail_region(place->root, rc);
+        status = name && rc == -ENOENT ? fail(name, rc) : fail_region(place, rc);
     }
     take_back(&verification, 0);
     free(verification.found);
