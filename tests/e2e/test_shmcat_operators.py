@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """shmcat dump, readers and bench."""
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from daemon import Daemon, Reader, program, wait_until
 from shmcat_region import (  # noqa: F401
@@ -35,21 +38,43 @@ def test_dump_annotates_every_field_of_the_format(region):
     for struct in ("shmconf_record", "shmconf_head", "shmconf_version_header"):
         body = re.search(rf"struct {struct} {{(.*?)}};", source, re.S).group(1)
         for field in re.findall(r"^\s+\w+ (\w+)(?:\[\w+\])?;", body, re.M):
-            if not field.startswith("reserved"):
-                assert re.search(rf"\b{field}\b", text), field
+            assert re.search(rf"\b{field}\b", text), field
     assert re.search(r"^000080 +4  seq +2 ", text, re.M)
     assert re.search(r"^000100 +8  cells\[0\]\.generation +2 ", text, re.M)
+    assert re.search(r"^000180 +8  cells\[1\]\.generation +1 ", text, re.M)
     assert "cell 0, current" in text and "cell 1, filled next" in text
     assert re.search(r"text +hello, world$", text, re.M)
     assert re.search(r"label +blue$", text, re.M)
+    assert re.search(r"^000000 +0  index +$", text, re.M)
+
+
+RESERVED = [(0x40, "reserved0"), (0xff, "reserved1"), (0x150, r"cells\[0\]\.reserved"),
+            (0x1ff, r"cells\[1\]\.reserved"), (0x204, "reserved2"), (4000, "behind the name")]
+
+
+@pytest.mark.parametrize("offset, field", RESERVED)
+def test_dump_annotates_what_is_reserved(region, offset, field):
+    """verify says that it is not 0, and this where."""
+    region.publish(NAME, "one")
+    row = rf"^[0-9a-f]{{6}} +\d+  {field} +%s  "
+    assert re.search(row % "0", region.text("dump", NAME, "--annotate"), re.M)
+    change(region.head(), offset, b"\x5a")
+    assert re.search(row % f"5a at {offset:06x}", region.text("dump", NAME, "--annotate"), re.M)
+    assert region.run("verify").returncode == 1
 
 
 def test_dump_of_the_predecessor_and_of_what_is_not_there(region):
     region.publish(NAME, "one")
     region.publish(NAME, "two")
     assert re.search(r"text +one$", region.text("dump", NAME, "--annotate", "--version", "1"), re.M)
-    assert region.run("dump", NAME, "--version", "7").returncode == 1
-    assert region.run("dump", "A:B:C").returncode == 1
+    for missing in ("7", "3"):
+        done = region.run("dump", NAME, "--version", missing)
+        assert done.returncode == 1 and done.stdout.startswith(f"{HERE}/head: ".encode())
+        assert done.stderr == region.run("cat", NAME, "--version", missing).stderr
+        assert f"generation {missing} is not there: use 2 and 1".encode() in done.stderr
+    done = region.run("dump", "A:B:C")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"nothing was published" in done.stderr
     assert region.run("dump", NAME, "--json").returncode == 2
 
 
@@ -59,6 +84,36 @@ def test_dump_shows_a_damaged_head(region):
     done = region.run("dump", NAME, "--annotate")
     assert done.returncode == 1 and b"\x1b" not in done.stdout
     assert "\\x1b[31m" in done.stdout.decode()
+
+
+def test_dump_shows_a_version_behind_a_damaged_head(region):
+    """The head does not say which one: the caller has to."""
+    region.publish(NAME, "one")
+    change(region.head(), 0, b"X")
+    done = region.run("dump", NAME)
+    assert done.returncode == 1 and b"/v00000001" not in done.stdout
+    damaged = f"shmcat: {HERE}/head: a file of the region is damaged: "
+    assert done.stderr.decode().startswith(damaged)
+    done = region.run("dump", NAME, "--annotate", "--version", "1")
+    assert done.returncode == 1 and re.search(rb"text +one$", done.stdout, re.M)
+    assert done.stderr.decode().startswith(damaged)
+    done = region.run("dump", NAME, "--version", "2")
+    assert f"shmcat: {NAME}: generation 2 is not there, nor" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("file, size", [("head", 100), ("head", 0), ("v00000001", 60),
+                                        ("v00000001", 0)])
+@pytest.mark.parametrize("arguments", [(), ("--annotate",)])
+def test_dump_shows_a_file_that_is_too_short(region, file, size, arguments):
+    region.publish(NAME, "one")
+    os.truncate(region.root / HERE / file, size)
+    done = region.run("dump", NAME, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(
+        f"shmcat: {HERE}/{file}: a file of the region is shorter than it must be: ")
+    shown = done.stdout.decode().split(f"{HERE}/{file}: {size} bytes\n")[1]
+    assert bool(shown) == bool(size)
+    assert not size or shown.startswith("000000   53 48 4d 43")
 
 
 # ---- readers ----

@@ -23,7 +23,14 @@ static const struct option_row rows[] = {
     {0},
 };
 
-enum field_kind { FIELD_NUMBER, FIELD_HEX, FIELD_TIME, FIELD_TEXT, FIELD_BYTES };
+enum field_kind {
+    FIELD_NUMBER,
+    FIELD_HEX,
+    FIELD_TIME,
+    FIELD_TEXT,
+    FIELD_BYTES,
+    FIELD_RESERVED,
+};
 
 struct field {
     size_t offset;
@@ -38,6 +45,8 @@ struct field {
         offsetof(struct type, member), sizeof((struct type *)NULL)->member, kind, #member, meaning \
     }
 
+static const char reserved[] = "0 in this version of the format";
+
 static const struct field head_fields[] = {
     FIELD(shmconf_head, FIELD_TEXT, magic, "a head"),
     FIELD(shmconf_head, FIELD_HEX, endian, "1020304 in the writer's byte order"),
@@ -48,11 +57,15 @@ static const struct field head_fields[] = {
     FIELD(shmconf_head, FIELD_HEX, instance, "random; names a version together with generation"),
     FIELD(shmconf_head, FIELD_TIME, created_ns, "when it was made"),
     FIELD(shmconf_head, FIELD_BYTES, boot_id, "of the machine's start that it belongs to"),
+    FIELD(shmconf_head, FIELD_RESERVED, reserved0, reserved),
     FIELD(shmconf_head, FIELD_NUMBER, seq, "the seqlock: cell seq & 1 is current"),
+    FIELD(shmconf_head, FIELD_RESERVED, reserved1, reserved),
     FIELD(shmconf_head, FIELD_NUMBER, name_size, "of the names that follow, NULs included"),
+    FIELD(shmconf_head, FIELD_RESERVED, reserved2, reserved),
 };
 
-static const struct field record_fields[] = {
+/* A record is what its cell begins with. */
+static const struct field cell_fields[] = {
     FIELD(shmconf_record, FIELD_NUMBER, generation, "the current version's; 0: none"),
     FIELD(shmconf_record, FIELD_HEX, state, "0 empty, 1 live, flag 100: another head comes"),
     FIELD(shmconf_record, FIELD_NUMBER, failures, "checks failed since the last good one"),
@@ -64,6 +77,7 @@ static const struct field record_fields[] = {
     FIELD(shmconf_record, FIELD_NUMBER, http_status, "what the source answered; 0: nothing"),
     FIELD(shmconf_record, FIELD_NUMBER, interval_s, "seconds between checks"),
     FIELD(shmconf_record, FIELD_NUMBER, payload_size, "bytes of the current version's text"),
+    FIELD(shmconf_cell, FIELD_RESERVED, reserved, reserved),
 };
 
 static const struct field version_fields[] = {
@@ -86,6 +100,7 @@ static const struct field version_fields[] = {
     FIELD(shmconf_version_header, FIELD_NUMBER, label_size, "of the version label; 0: none"),
     FIELD(shmconf_version_header, FIELD_NUMBER, kind, "0 opaque, 1 JSON"),
     FIELD(shmconf_version_header, FIELD_HEX, body_crc, "CRC-32 of all behind this header"),
+    FIELD(shmconf_version_header, FIELD_RESERVED, reserved, reserved),
     FIELD(shmconf_version_header, FIELD_HEX, header_crc, "CRC-32 of the 124 bytes before"),
 };
 
@@ -111,7 +126,17 @@ static uint64_t number_of(const unsigned char *bytes, size_t size)
     }
 }
 
-static char *value_of(const struct field *field, const unsigned char *bytes)
+/* What no writer stores: the first byte that is there all the same, and where in the file. */
+static char *reserved_value(const unsigned char *bytes, size_t size, size_t offset)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i])
+            return text_format("%02x at %06zx", bytes[i], offset + i);
+    return text_format("0");
+}
+
+/* `offset` is the field's in the file. */
+static char *value_of(const struct field *field, const unsigned char *bytes, size_t offset)
 {
     char time[TIME_SIZE];
     char *text;
@@ -125,6 +150,8 @@ static char *value_of(const struct field *field, const unsigned char *bytes)
         return text_format("%s", time);
     case FIELD_TEXT:
         return text_visible((const char *)bytes, field->size);
+    case FIELD_RESERVED:
+        return reserved_value(bytes, field->size, offset);
     case FIELD_BYTES:
         break;
     }
@@ -140,11 +167,11 @@ static void print_fields(const struct field *fields, size_t count, const char *p
 {
     for (size_t i = 0; i < count; i++) {
         const struct field *field = &fields[i];
+        size_t offset = base + field->offset;
         char name[48];
-        cleanup_free char *value = value_of(field, bytes + base + field->offset);
+        cleanup_free char *value = value_of(field, bytes + offset, offset);
         snprintf(name, sizeof name, "%s%s", prefix, field->name);
-        printf("%06zx  %4zu  %-22s %-25s  %s\n", base + field->offset, field->size, name, value,
-               field->meaning);
+        printf("%06zx  %4zu  %-22s %-25s  %s\n", offset, field->size, name, value, field->meaning);
     }
 }
 
@@ -171,9 +198,16 @@ static void annotate_head(const unsigned char *bytes, size_t size)
         size_t base = offsetof(struct shmconf_head, cells) + i * sizeof head.cells[0];
         const char *prefix = i ? "cells[1]." : "cells[0].";
         printf("--      cell %zu, %s\n", i, (head.seq & 1) == i ? "current" : "filled next");
-        print_fields(record_fields, COUNT(record_fields), prefix, bytes, base);
+        print_fields(cell_fields, COUNT(cell_fields), prefix, bytes, base);
     }
-    print_slice("name", bytes, size, offsetof(struct shmconf_head, name), head.name_size);
+    struct field rest = FIELD(shmconf_head, FIELD_RESERVED, name, reserved);
+    print_slice("name", bytes, size, rest.offset, head.name_size);
+    if (head.name_size < rest.size) {
+        rest.name = "behind the name";
+        rest.offset += head.name_size;
+        rest.size -= head.name_size;
+        print_fields(&rest, 1, "", bytes, 0);
+    }
 }
 
 static void annotate_version(const unsigned char *bytes, size_t size)
@@ -182,6 +216,7 @@ static void annotate_version(const unsigned char *bytes, size_t size)
     memcpy(&header, bytes, sizeof header);
     print_fields(version_fields, COUNT(version_fields), "", bytes, 0);
     print_slice("text", bytes, size, header.payload_offset, header.payload_size);
+    print_slice("index", bytes, size, header.index_offset, header.index_size);
     print_slice("content type", bytes, size, header.type_offset, header.type_size);
     print_slice("label", bytes, size, header.label_offset, header.label_size);
 }
@@ -215,23 +250,49 @@ static void print_bytes(const unsigned char *bytes, size_t size)
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-static int dump_file(struct config *config, const char *file, long least,
+/* One that is too short for its fields is shown as it is: damage is what one wants to see. */
+static int dump_file(struct config *config, const char *file, size_t least,
                      void (*annotate)(const unsigned char *bytes, size_t size))
 {
     char *bytes = NULL;
     size_t size;
-    int rc = config_file(config, file, least, &bytes, &size);
+    int rc = config_file(config, file, 0, &bytes, &size);
     if (rc)
         return rc;
-    cleanup_free char *path = text_format("%s/%s", config->path, file);
+    cleanup_free char *path = config_path(config, file);
     cleanup_free char *visible = text_visible(path, strlen(path));
     printf("%s: %zu bytes\n", visible, size);
-    if (options.annotate)
+    if (options.annotate && size >= least)
         annotate((const unsigned char *)bytes, size);
     else
         print_bytes((const unsigned char *)bytes, size);
     free(bytes);
-    return 0;
+    return size < least ? -ENODATA : 0;
+}
+
+static int dump_head(const char *name, struct config *config)
+{
+    int rc = config->directory < 0 ? config->directory : 0;
+    if (!rc)
+        rc = dump_file(config, SHMCONF_HEAD_FILE, SHMCONF_HEAD_SIZE, annotate_head);
+    if (!rc)
+        rc = config->error;
+    fflush(stdout); /* before what stderr says */
+    return rc ? fail_config(name, config, rc) : EXIT_FINE;
+}
+
+static int dump_version(const char *name, struct config *config)
+{
+    char file[SHMCONF_VERSION_FILE_SIZE];
+    bool is_current = options.generation == NOT_GIVEN;
+    shmconf_version_file(file, is_current ? config->record.generation : options.generation);
+    int rc = dump_file(config, file, SHMCONF_VERSION_HEADER_SIZE, annotate_version);
+    fflush(stdout);
+    if (rc == -ENOENT && !is_current)
+        return fail_generation(name, config, options.generation);
+    if (rc == -ENOENT && config->record.generation)
+        rc = -ESTALE;
+    return rc ? fail_config(name, config, rc) : EXIT_FINE;
 }
 
 static int dump_run(const struct common *common, char **arguments)
@@ -239,28 +300,16 @@ static int dump_run(const struct common *common, char **arguments)
     const char *name = arguments[0];
     cleanup_free struct shmconf_place *place = NULL;
     struct config config;
-    char file[SHMCONF_VERSION_FILE_SIZE];
     int status = place_make(&place, name);
     if (status)
         return status;
     if (common->json)
         return complain("dump", "has no JSON form: see shmcat cat and shmcat status"), EXIT_USAGE;
-    int opened = config_open(&config, place);
-    int rc = config.directory < 0 ? config.directory : 0;
-    /* Damage is what one wants to see: the head is shown whatever is wrong inside of it. */
-    if (!rc)
-        rc = dump_file(&config, SHMCONF_HEAD_FILE, SHMCONF_HEAD_SIZE, annotate_head);
-    if (!rc)
-        rc = opened;
-    if (!rc) {
-        shmconf_version_file(file, options.generation == NOT_GIVEN ? config.record.generation
-                                                                   : options.generation);
-        rc = dump_file(&config, file, SHMCONF_VERSION_HEADER_SIZE, annotate_version);
-    }
-    if (rc) {
-        fflush(stdout);
-        status = fail_config(name, &config, rc);
-    }
+    config_open(&config, place);
+    status = dump_head(name, &config);
+    /* A head that is damaged does not say which version: it is shown if the caller does. */
+    if (status == EXIT_FINE || (options.generation != NOT_GIVEN && config.directory >= 0))
+        status |= dump_version(name, &config);
     config_close(&config);
     return status;
 }
@@ -270,7 +319,8 @@ const struct command dump_command = {
     .arguments = "NAME",
     .summary = "The bytes of its files, or all fields of them.",
     .details = "\nThe head and a version file, in hexadecimal; with --annotate a line for each\n"
-               "field: offset, size, name, value, meaning. The payload is shown as well.\n",
+               "field: offset, size, name, value, meaning. The payload is shown as well. Behind a\n"
+               "damaged head a version is shown where --version says which.\n",
     .options = rows,
     .least = 1,
     .most = 1,
