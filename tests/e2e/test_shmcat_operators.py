@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """shmcat dump, readers and bench."""
+import contextlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -13,7 +15,7 @@ import pytest
 
 from daemon import Daemon, Reader, program, wait_until
 from shmcat_region import (  # noqa: F401
-    DEADLINE_S, HERE, NAME, SHMCAT, change, environment, running_region)
+    DEADLINE_S, HERE, NAME, SHMCAT, Region, change, environment, running_region)
 
 # ---- dump ----
 
@@ -152,19 +154,107 @@ def test_readers_tells_who_is_behind(tmp_path):
         text = subprocess.run([SHMCAT, "readers"], env=environment(daemon.root), text=True,
                               capture_output=True, timeout=DEADLINE_S, check=True).stdout
         line, = [line for line in text.splitlines() if line.startswith(f"{late.pid} ")]
-        assert line.endswith(f"{HERE}  behind; 1 removed version")
-        assert readers("A:B:C") == {}
+        assert line.endswith(f" {NAME}  behind; 1 removed version")
         shutil.rmtree(daemon.root / "Shop")
         wait_until(lambda: readers()[late.pid]["state"] == "reads a head that was replaced")
 
 
 def test_readers_of_an_unread_region(region):
-    assert region.text("readers", "A:B:C") in (
-        "nobody has it mapped\n", "nobody who could be looked at has it mapped\n")
+    region.publish("A:B:C")
+    region.publisher.close()
+    for arguments in ((), ("A:B:C",)):
+        assert region.text("readers", *arguments) in (
+            "nobody has it mapped\n", "nobody who could be looked at has it mapped\n")
+
+
+def test_readers_knows_what_is_not_there(region):
+    """That nobody has it would be no answer to a mistake in the name or the directory."""
+    (region.root / "notes").touch()
+    region.publish(NAME)
+    region.publisher.close()
+    done = region.run("readers", "A:B:C")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith("shmcat: A:B:C: nothing was published yet under ")
+    done = region.run("readers", "A:B:C", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["readers"] == []
+    shutil.rmtree(region.root / "Shop")
+    done = region.run("readers")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith(f"shmcat: {region.root}: nothing is published: ")
+
+
+@contextlib.contextmanager
+def mapping(*paths):
+    """Has these files mapped."""
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            file = stack.enter_context(open(path, "rb"))
+            stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        yield
+
+
+def test_readers_names_who_has_what_as_other_commands_do(region):
+    name = "A b:P:C;D"
+    directory = region.root / "A%20b/P/C%3BD"
+    region.publish(name, "one")
+    with mapping(directory / "v00000001"):
+        region.publish(name, "two")
+        region.publish(name, "three")
+        with mapping(directory / "v00000003"):
+            row, = (row for row in region.json("readers", name)["readers"]
+                    if row["pid"] == os.getpid())
+            line, = (line for line in region.text("readers").splitlines()
+                     if line.startswith(f"{os.getpid()} "))
+    assert (row["oldest"], row["newest"], row["versions"], row["removed"]) == (1, 3, 2, 1)
+    assert (row["name"], row["path"]) == (name, "A%20b/P/C%3BD")
+    assert re.search(rf" 1\.\.\.3 \(2\) +{name}  current; 1 removed version$", line)
+
+
+@pytest.fixture(name="shared")
+def region_for_all(open_path, need_root):
+    """Other users may read it."""
+    region = Region(open_path / "region")
+    region.publish(NAME)
+    for path in (region.root, *region.root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o444)
+    yield region
+    region.publisher.close()
+
+
+def test_readers_tells_whose_they_are(shared):
+    with Reader(shared.root, NAME, uid=12345) as reader:
+        reader.wait_text("text")
+        row, = (row for row in shared.json("readers")["readers"] if row["pid"] == reader.pid)
+        assert row["uid"] == 12345
+
+
+@pytest.mark.parametrize("arguments", [(), (NAME,)])
+def test_readers_sees_that_a_daemon_is_out_of_sight(region, need_root, arguments):
+    """From the PID namespace of another container, where nobody can be said to have it."""
+    region.publish(NAME)
+    wrapper = ["unshare", "--pid", "--fork", "--mount-proc"]
+    probe = subprocess.run([*wrapper, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"no PID namespaces here: {probe.stderr.strip()}")
+
+    def elsewhere(*more):
+        return subprocess.run([*wrapper, SHMCAT, "readers", *arguments, *more],
+                              env=environment(region.root), capture_output=True,
+                              timeout=DEADLINE_S, check=True)
+
+    done = elsewhere()
+    assert done.stdout == b"nobody who could be looked at has it mapped\n"
+    assert done.stderr.startswith(b"shmcat: readers: shmconfd holds the region and is not seen ")
+    assert json.loads(elsewhere("--json").stdout)["held_unseen"] is True
+    assert region.json("readers")["held_unseen"] is False
+    region.publisher.close()
+    done = elsewhere()
+    assert (done.stdout, done.stderr) == (b"nobody has it mapped\n", b"")
 
 
 def test_readers_without_proc(region, need_mounts):
     """Where it does not see even itself nobody can be said to read."""
+    region.publish(NAME)
     done = subprocess.run(["unshare", "--mount", "sh", "-c",
                            'mount -t tmpfs none /proc && exec "$0" readers', SHMCAT],
                           env=environment(region.root), capture_output=True, timeout=DEADLINE_S,
@@ -174,14 +264,23 @@ def test_readers_without_proc(region, need_mounts):
         b"shmcat: /proc: no process is shown there: shmcat readers needs it mounted\n"
 
 
-def test_readers_says_when_it_may_not_look(open_path, need_root):
+UNPRIVILEGED = [
+    (["setpriv", "--reuid=12346", "--regid=12346", "--clear-groups"], "root may look at most"),
+    (["setpriv", "--bounding-set=-all"], "it takes CAP_SYS_PTRACE"),
+]
+
+
+@pytest.mark.parametrize("wrapper, told", UNPRIVILEGED, ids=["user", "root"])
+def test_readers_says_when_it_may_not_look(shared, wrapper, told):
     """Who may look at nobody sees nobody, which does not mean that there is nobody."""
-    done = subprocess.run([program("shmcat", True), "readers"], env=environment(open_path),
-                          capture_output=True, user=12345, group=12345, extra_groups=[],
-                          check=True)
+    shared.publisher.close()
+    with Reader(shared.root, NAME, uid=12345) as reader:
+        reader.wait_text("text")
+        done = subprocess.run([*wrapper, program("shmcat", True), "readers"],
+                              env=environment(shared.root), capture_output=True, check=True)
     assert done.stdout == b"nobody who could be looked at has it mapped\n"
-    assert re.fullmatch(rb"shmcat: readers: \d+ process(es)? could not be looked at: .*\n",
-                        done.stderr)
+    assert re.fullmatch(rf"shmcat: readers: \d+ process(es)? could not be looked at: {told}\n",
+                        done.stderr.decode())
 
 
 # ---- bench ----

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ struct reader_row {
     unsigned long uid;
     char command[32];
     char *path; /* of the configuration, below the root */
+    char *name; /* as its head has it; NULL: not known */
     bool is_writer;
     bool head_is_gone;
     uint64_t oldest; /* mapped generations; 0: none, as with private copies */
@@ -35,7 +37,10 @@ struct survey {
     char *only; /* this configuration's path; NULL: all */
     struct reader_row *at;
     size_t count;
-    unsigned hidden; /* processes that may not be looked at */
+    unsigned hidden;     /* processes that may not be looked at */
+    bool has_writer;     /* of any configuration */
+    bool is_held_unseen; /* by a process that is not among those of /proc */
+    bool is_there;       /* a configuration that could be read, or is damaged */
 };
 
 static struct reader_row *row_add(struct survey *survey, long pid, const char *path, size_t size)
@@ -91,6 +96,7 @@ static void take_line(struct survey *survey, long pid, char *line)
     if (strncmp(path, survey->root, root) != 0)
         return;
     path += root;
+    survey->has_writer |= permissions[1] == 'w';
     size_t size = strlen(path);
     bool is_gone = size > sizeof gone && strcmp(path + size - (sizeof gone - 1), gone) == 0;
     if (is_gone)
@@ -162,14 +168,33 @@ static int survey_all(struct survey *survey)
     return EXIT_FINE;
 }
 
-/* ---- What is shown -------------------------------------------------------------------------- */
+/*
+ * Whether a daemon has the region that is not seen: /proc has the processes of this PID namespace,
+ * and so none of another container. Who starts meanwhile tries its lock again.
+ */
+static bool is_held_unseen(const struct survey *survey, const struct shmconf_place *place)
+{
+    if (survey->has_writer || survey->hidden)
+        return false;
+    cleanup_close int fd =
+        shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
 
-/* What is current in the region: a row with `newest` for each configuration, by path. */
+/* ---- The region ----------------------------------------------------------------------------- */
+
+/* A row with `newest`, the current generation, for each configuration. */
 static bool note_current(struct config *config, void *context)
 {
     struct survey *region = context;
-    row_add(region, 0, config->path, strlen(config->path))->newest =
-        config->error ? 0 : config->record.generation;
+    struct reader_row *row = row_add(region, 0, config->path, strlen(config->path));
+    char name[SHMCONF_NAME_TEXT_MAX];
+    region->is_there |= config->directory >= 0 && config->error != -ENOENT;
+    if (config->error)
+        return true;
+    row->newest = config->record.generation;
+    shmconf_name_print(&config->name, name);
+    row->name = text_format("%s", name);
     return true;
 }
 
@@ -180,12 +205,43 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(left->path, right->path);
 }
 
-static uint64_t current_of(const struct survey *region, const struct reader_row *row)
+/* What the region has of that name, or of any: 0 or -errno. */
+static int look(struct survey *region, const struct shmconf_place *place, const char *name)
 {
-    const struct reader_row *found =
-        region->count ? bsearch(row, region->at, region->count, sizeof *region->at, compare_paths)
-                      : NULL;
-    return found ? found->newest : 0;
+    struct config config;
+    if (!name) {
+        int rc = region_scan(place, note_current, region);
+        if (region->count)
+            qsort(region->at, region->count, sizeof *region->at, compare_paths);
+        return rc;
+    }
+    int rc = config_open(&config, place);
+    note_current(&config, region);
+    config_close(&config);
+    return rc;
+}
+
+/* Nobody has it because it is not there, which may be a mistake in the name. */
+static int fail_absent(const struct shmconf_place *place, const char *name, int rc)
+{
+    struct config config;
+    if (!name)
+        return fail_region(place, rc);
+    config_open(&config, place);
+    int status = fail_config(name, &config, rc);
+    config_close(&config);
+    return status;
+}
+
+/* ---- What is shown -------------------------------------------------------------------------- */
+
+/* What is current, with the name; NULL: it is not there. */
+static const struct reader_row *current_of(const struct survey *region,
+                                           const struct reader_row *row)
+{
+    return region->count
+               ? bsearch(row, region->at, region->count, sizeof *region->at, compare_paths)
+               : NULL;
 }
 
 static const char *state_of(const struct reader_row *row, uint64_t current)
@@ -199,24 +255,29 @@ static const char *state_of(const struct reader_row *row, uint64_t current)
     return row->newest < current ? "behind" : "current";
 }
 
-static void print_row(const struct survey *region, const struct reader_row *row, bool json,
-                      bool is_first)
+static void print_json_row(const struct reader_row *row, const char *name, uint64_t current,
+                           const char *lead)
 {
-    uint64_t current = current_of(region, row);
     const char *state = state_of(row, current);
-    if (json) {
-        printf("%s{\"pid\":%ld,\"uid\":%lu", is_first ? "" : ",", row->pid, row->uid);
-        json_string(stdout, ",\"command\":", row->command, strlen(row->command));
-        json_string(stdout, ",\"path\":", row->path, strlen(row->path));
-        printf(",\"versions\":%u,\"removed\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64
-               ",\"current\":%" PRIu64,
-               row->versions, row->removed, row->oldest, row->newest, current);
-        json_string(stdout, ",\"state\":", state, strlen(state));
-        putchar('}');
-        return;
-    }
+    printf("%s{\"pid\":%ld,\"uid\":%lu", lead, row->pid, row->uid);
+    json_string(stdout, ",\"command\":", row->command, strlen(row->command));
+    if (name)
+        json_string(stdout, ",\"name\":", name, strlen(name));
+    else
+        fputs(",\"name\":null", stdout);
+    json_string(stdout, ",\"path\":", row->path, strlen(row->path));
+    printf(",\"versions\":%u,\"removed\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64
+           ",\"current\":%" PRIu64,
+           row->versions, row->removed, row->oldest, row->newest, current);
+    json_string(stdout, ",\"state\":", state, strlen(state));
+    putchar('}');
+}
+
+static void print_row(const struct reader_row *row, const char *name, uint64_t current)
+{
+    const char *shown = name ? name : row->path;
     cleanup_free char *command = text_visible(row->command, strlen(row->command));
-    cleanup_free char *path = text_visible(row->path, strlen(row->path));
+    cleanup_free char *visible = text_visible(shown, strlen(shown));
     char versions[64] = "-";
     char removed[48] = "";
     if (row->versions == 1)
@@ -227,35 +288,73 @@ static void print_row(const struct survey *region, const struct reader_row *row,
     if (row->removed)
         snprintf(removed, sizeof removed, "; %u removed version%s", row->removed,
                  row->removed == 1 ? "" : "s");
-    printf("%-8ld %-6lu %-16s %-12s %s  %s%s\n", row->pid, row->uid, command, versions, path, state,
-           removed);
+    printf("%-8ld %-6lu %-16s %-12s %s  %s%s\n", row->pid, row->uid, command, versions, visible,
+           state_of(row, current), removed);
 }
 
 static void print_survey(const struct survey *survey, const struct survey *region, bool json)
 {
     if (json)
-        printf("{\"hidden\":%u,\"readers\":[", survey->hidden);
+        printf("{\"hidden\":%u,\"held_unseen\":%s,\"readers\":[", survey->hidden,
+               survey->is_held_unseen ? "true" : "false");
     else if (survey->count)
-        printf("%-8s %-6s %-16s %-12s %s\n", "PID", "UID", "COMMAND", "GENERATION", "PATH, STATE");
-    for (size_t i = 0; i < survey->count; i++)
-        print_row(region, &survey->at[i], json, i == 0);
+        printf("%-8s %-6s %-16s %-12s %s\n", "PID", "UID", "COMMAND", "GENERATION", "NAME, STATE");
+    for (size_t i = 0; i < survey->count; i++) {
+        const struct reader_row *row = &survey->at[i];
+        const struct reader_row *found = current_of(region, row);
+        const char *name = found ? found->name : NULL;
+        uint64_t current = found ? found->newest : 0;
+        if (json)
+            print_json_row(row, name, current, i ? "," : "");
+        else
+            print_row(row, name, current);
+    }
     if (json)
         puts("]}");
-    if (!survey->count && !json)
-        puts(survey->hidden ? "nobody who could be looked at has it mapped"
-                            : "nobody has it mapped");
     fflush(stdout);
-    if (survey->hidden && !json)
-        fprintf(stderr,
-                "shmcat: readers: %u process%s could not be looked at: root may look at most\n",
-                survey->hidden, survey->hidden == 1 ? "" : "es");
+}
+
+/* Who may have it mapped all the same. */
+static void print_unseen(const struct survey *survey)
+{
+    if (survey->hidden)
+        complain("readers", "%u process%s could not be looked at: %s", survey->hidden,
+                 survey->hidden == 1 ? "" : "es",
+                 geteuid() == 0 ? "it takes CAP_SYS_PTRACE" : "root may look at most");
+    if (survey->is_held_unseen)
+        complain("readers", "shmconfd holds the region and is not seen here, as in another "
+                            "container: look where it runs");
 }
 
 static void survey_free(struct survey *survey)
 {
-    for (size_t i = 0; i < survey->count; i++)
+    for (size_t i = 0; i < survey->count; i++) {
         free(survey->at[i].path);
+        free(survey->at[i].name);
+    }
     free(survey->at);
+}
+
+/* Shows what was found; EXIT_FAILED where there is nothing that could have been. */
+static int report(struct survey *survey, const struct shmconf_place *place, const char *name,
+                  bool json)
+{
+    struct survey region = {0};
+    int rc = look(&region, place, name);
+    bool is_absent = survey->count == 0 && !region.is_there;
+    survey->is_held_unseen = is_held_unseen(survey, place);
+    print_survey(survey, &region, json);
+    survey_free(&region);
+    if (is_absent)
+        return fail_absent(place, name, rc);
+    if (survey->count == 0 && !json)
+        puts(survey->hidden || survey->is_held_unseen
+                 ? "nobody who could be looked at has it mapped"
+                 : "nobody has it mapped");
+    fflush(stdout);
+    if (!json)
+        print_unseen(survey);
+    return EXIT_FINE;
 }
 
 static int readers_run(const struct common *common, char **arguments)
@@ -273,17 +372,10 @@ static int readers_run(const struct common *common, char **arguments)
         name ? text_format("%s/%s/%s", place->segments[0], place->segments[1], place->segments[2])
              : NULL;
     struct survey survey = {.root = slashed, .only = only};
-    struct survey region = {0};
     status = survey_all(&survey);
-    if (!status && survey.count) {
-        region_scan(place, note_current, &region);
-        if (region.count)
-            qsort(region.at, region.count, sizeof *region.at, compare_paths);
-    }
     if (!status)
-        print_survey(&survey, &region, common->json);
+        status = report(&survey, place, name, common->json);
     survey_free(&survey);
-    survey_free(&region);
     return status;
 }
 
@@ -296,7 +388,9 @@ const struct command readers_command = {
         "and\n"
         "takes its room as long as somebody has it mapped. Shown are processes of this machine "
         "whose\n"
-        "/proc/PID/maps may be read (as root: all) and that see the region under the same path.\n",
+        "/proc/PID/maps may be read (as root: all) and that see the region under the same path; "
+        "none\n"
+        "of another container, unless it shares this one's PID namespace.\n",
     .least = 0,
     .most = 1,
     .run = readers_run,
