@@ -173,8 +173,16 @@ def test_watch_redraws_at_once_when_the_window_changes(region):
 
 
 def test_watch_says_when_nothing_is_published(region):
-    assert region.text("watch", "-n", "1") == "nothing is published\n"
-    assert region.text("watch", "-n", "1", "--dir", "/nonexistent") == "there is no region\n"
+    for directory, told in ((region.root, "nothing is published"),
+                            ("/nonexistent", "there is no region")):
+        done = region.run("watch", "-n", "1", "--dir", directory)
+        assert (done.returncode, done.stdout.decode(), done.stderr) == (1, f"{told}\n", b"")
+        done = region.run("watch", "-n", "2", "--interval", "1ms", "--json", "--dir", directory)
+        assert done.returncode == 1 and len(done.stdout.splitlines()) == 2
+        line, = done.stderr.decode().splitlines()  # told once
+        assert line.startswith(f"shmcat: {directory}: {told}: start shmconfd")
+    region.publish(NAME)
+    assert region.run("watch", "-n", "1", "--json").stderr == b""
 
 
 def test_watch_keeps_within_the_window(region):
@@ -192,6 +200,7 @@ def test_watch_goes_on_without_a_region(region, follow, tmp_path):
                       command="watch")
     assert json.loads(watching.line())["configurations"] == []
     other = Publisher(tmp_path / "none")
+    assert "there is no region" in watching.complaint()
     other.publish(NAME)
     while not json.loads(watching.line())["configurations"]:
         pass

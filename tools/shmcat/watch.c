@@ -63,10 +63,20 @@ static const char *trouble_of(const struct rows *now, int rc)
     return rc ? "there is no region" : now->count ? "" : "nothing is published";
 }
 
+/* JSON has no room for it: it is told when it begins. `told` becomes what was. */
+static void complain_once(const struct shmconf_place *place, const char *trouble, int rc,
+                          const char **told)
+{
+    if (*trouble && trouble != *told)
+        fail_region(place, rc);
+    *told = trouble;
+}
+
 static int watch_run(const struct common *common, char **arguments)
 {
     cleanup_free struct shmconf_place *place = NULL;
     struct rows before = {0};
+    const char *told = "";
     bool is_drawing = common->screen && !common->json;
     struct view view = {.color = common->color, .end = is_drawing ? "\033[K\n" : "\n"};
     (void)arguments;
@@ -84,7 +94,11 @@ static int watch_run(const struct common *common, char **arguments)
             guard_sleep(options.interval_ns);
         guard_output();
         int rc = rows_scan(&now, place);
-        show(common, &now, &view, place, trouble_of(&now, rc));
+        const char *trouble = trouble_of(&now, rc);
+        show(common, &now, &view, place, trouble);
+        if (common->json)
+            complain_once(place, trouble, rc, &told);
+        status = *trouble ? EXIT_FAILED : EXIT_FINE;
         rows_free(&before);
         before = now;
         view.before = &before;
@@ -92,7 +106,7 @@ static int watch_run(const struct common *common, char **arguments)
             break;
     }
     rows_free(&before);
-    return EXIT_FINE;
+    return status;
 }
 
 const struct command watch_command = {
@@ -101,7 +115,8 @@ const struct command watch_command = {
     .summary = "The table of ls, again and again.",
     .details =
         "\nOn a terminal it is redrawn in place and rows that changed are bold; else an empty\n"
-        "line separates the tables. With --json: an object a line.\n",
+        "line separates the tables. With --json: an object a line. The exit status is 1 where the\n"
+        "last look found no configuration.\n",
     .options = rows,
     .run = watch_run,
 };
