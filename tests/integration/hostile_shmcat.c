@@ -5,6 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -27,6 +30,37 @@ int __wrap_nanosleep(const struct timespec *span, struct timespec *left)
     return 0;
 }
 
+/* follow has looked at all and would wait for more. */
+static jmp_buf has_looked;
+
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *span,
+                 const sigset_t *mask);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *span,
+                 const sigset_t *mask)
+{
+    (void)fds, (void)count, (void)span, (void)mask;
+    longjmp(has_looked, 1);
+}
+
+/* watch draws into a window of that width. */
+static unsigned short columns;
+
+int __wrap_isatty(int fd);
+int __wrap_isatty(int fd)
+{
+    (void)fd;
+    return 1;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, struct winsize *window);
+int __wrap_ioctl(int fd, unsigned long request, struct winsize *window)
+{
+    CHECK(request == TIOCGWINSZ);
+    (void)fd;
+    *window = (struct winsize){.ws_row = CONFIGURATIONS + 10, .ws_col = columns};
+    return 0;
+}
+
 static void shmcat(const char *command)
 {
     char line[128];
@@ -43,19 +77,41 @@ static void shmcat(const char *command)
     }
 }
 
-/* Options stay set from one call of main to the next. */
-static void look_at_all(void)
+static void shmcat_each(const char *command)
 {
-    char command[100];
+    char line[100];
     for (unsigned i = 0; i < CONFIGURATIONS; i++) {
-        snprintf(command, sizeof command, "cat A:B:c%u", i);
-        shmcat(command);
-        snprintf(command, sizeof command, "dump --annotate A:B:c%u", i);
-        shmcat(command);
+        snprintf(line, sizeof line, "%s A:B:c%u", command, i);
+        shmcat(line);
     }
-    shmcat("verify");
-    shmcat("ls --json");
-    shmcat("watch -n 1 --json");
+}
+
+static void follow(void)
+{
+    if (setjmp(has_looked) == 0)
+        shmcat("follow");
+}
+
+/*
+ * Every other look is one for JSON, which like other options stays set from one call of main to the
+ * next. bench takes as long for one good configuration as all the rest does: so there is one a
+ * look.
+ */
+static void look_at_all(unsigned number)
+{
+    static const char *const commands[] = {"verify", "ls", "watch -n 1", "readers"};
+    char bench[100];
+    bool is_json = number % 2;
+    columns = (unsigned short)(1 + number % 200);
+    CHECK_INT(0, setenv("TERM", "xterm", 1));
+    snprintf(bench, sizeof bench, "bench A:B:c%u", number % CONFIGURATIONS);
+    shmcat(bench);
+    shmcat_each(is_json ? "dump" : "dump --annotate");
+    shmcat_each(is_json ? "cat --json" : "cat");
+    shmcat_each("status");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        shmcat(commands[i]);
+    follow();
 }
 
 static void show(const char *path)
@@ -68,7 +124,7 @@ static void show(const char *path)
 }
 
 /* In a process of its own, which a finding ends. */
-static void look(struct fixture *f)
+static void look(struct fixture *f, unsigned number)
 {
     char log[400];
     int status;
@@ -81,7 +137,7 @@ static void look(struct fixture *f)
         int file = open(log, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
         CHECK(null >= 0 && file >= 0);
         CHECK(dup2(null, STDOUT_FILENO) >= 0 && dup2(file, STDERR_FILENO) >= 0);
-        look_at_all();
+        look_at_all(number);
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
@@ -127,7 +183,7 @@ static void shmcat_survives(struct fixture *f)
             region_entry_close(entry);
             spoil_one(f, i, i % 2 ? file : "head", &random);
         }
-        look(f);
+        look(f, (unsigned)(looked / CONFIGURATIONS));
         looked += CONFIGURATIONS;
     }
     printf("hostile_shmcat: seed %llu: %lu images\n", (unsigned long long)seed, looked);
