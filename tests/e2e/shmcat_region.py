@@ -101,8 +101,8 @@ class Region:
         rows = json.loads(self.run("ls", "--json").stdout)["configurations"]
         return next(row for row in rows if row["path"] == path)
 
-    def follow(self, *arguments, command="follow"):
-        return Lines([SHMCAT, command, *arguments], environment(self.root))
+    def follow(self, *arguments, command="follow", **options):
+        return Lines([SHMCAT, command, *arguments], environment(self.root), **options)
 
     def head(self, path="Shop/Prod/Checkout"):
         return self.root / path / "head"
@@ -111,9 +111,9 @@ class Region:
 class Lines:
     """A running shmcat and the lines that it writes."""
 
-    def __init__(self, command, env):
+    def __init__(self, command, env, **options):
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, **options)
         self.rest = {self.process.stdout: b"", self.process.stderr: b""}
 
     def read(self, stream):

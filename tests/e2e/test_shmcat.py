@@ -190,6 +190,8 @@ def test_status_exits_with_3_when_it_is_stale(region):
     done = region.run("status", NAME, "--max-age", "2h")
     assert done.returncode == 3 and b"3h old" in done.stderr
     assert region.run("status", NAME, "--max-age", "4h").returncode == 0
+    region.status(NAME, checked_ns=time.time_ns() + 3 * 3600 * 10**9)  # the clock was set back
+    assert region.run("status", NAME, "--max-age", "2h").returncode == 3
     (region.root / "Shop/Prod/Checkout/v00000001").unlink()
     done = region.run("status", NAME)
     assert done.returncode == 3 and b"the current version was removed" in done.stderr

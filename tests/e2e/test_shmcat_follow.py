@@ -117,10 +117,12 @@ def test_follow_goes_on_when_the_command_fails(region, follow, command, told):
     following.line()
 
 
+@pytest.mark.parametrize("is_ignored", [False, True])
 @pytest.mark.parametrize("arguments", [(), (NAME,), ("--json",)])
-def test_follow_ends_quietly_when_nobody_reads(region, arguments):
+def test_follow_ends_quietly_when_nobody_reads(region, follow, arguments, is_ignored):
+    """Also as the child of somebody who ignores SIGPIPE, as Python does."""
     region.publish(NAME)
-    following = region.follow(*arguments)
+    following = follow(*arguments, restore_signals=not is_ignored)
     following.line()
     following.process.stdout.close()
     assert following.process.wait(DEADLINE_S) == -signal.SIGPIPE

@@ -68,8 +68,10 @@ static int report_in_vain(const char *name, int rc)
 {
     char span[AGE_SIZE];
     text_span(span, options.wait_ns);
-    complain(name, "waited %s in vain: %s: see that shmconfd runs, and its log", span,
-             rc == -ERANGE ? "that generation did not come" : shmconf_strerror(rc));
+    complain(name,
+             "waited %s in vain: %s: see that shmconfd runs and follows it"
+             " (ask it once over HTTP), and its log",
+             span, rc == -ERANGE ? "that generation did not come" : shmconf_strerror(rc));
     return EXIT_TIMEOUT;
 }
 

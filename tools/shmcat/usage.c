@@ -14,7 +14,7 @@ static const struct item statuses[] = {
     {"0", "done"},
     {"1", "failure; nothing is published under that name; or what was looked for is wrong"},
     {"2", "wrong usage, or a malformed name"},
-    {"3", "stale: the last good check is too old, or the region was removed"},
+    {"3", "of status: the last good check is too old, or the region was removed"},
     {"4", "waited in vain"},
     {"130", "interrupted"},
 };
