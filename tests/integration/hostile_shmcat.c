@@ -102,7 +102,7 @@ static void look_at_all(unsigned number)
     static const char *const commands[] = {"verify", "ls", "watch -n 1", "readers"};
     char bench[100];
     bool is_json = number % 2;
-    columns = (unsigned short)(1 + number % 200);
+    columns = (unsigned short)(1 + number * 37 % 200);
     CHECK_INT(0, setenv("TERM", "xterm", 1));
     snprintf(bench, sizeof bench, "bench A:B:c%u", number % CONFIGURATIONS);
     shmcat(bench);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who holds the region's lock, and whether that process runs. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -113,11 +111,6 @@ static bool is_stopped(long pid)
     return find_line(path, take_stopped, NULL);
 }
 
-/*
- * Who asks for a shared lock learns whether somebody has the daemon's, on any file system, also one
- * in another PID namespace, which /proc does not show. It is given back at once; a daemon that
- * starts meanwhile tries for 200 ms.
- */
 void doctor_check_daemon(struct diagnosis *diagnosis)
 {
     const char *root = diagnosis->place->root;
@@ -126,14 +119,14 @@ void doctor_check_daemon(struct diagnosis *diagnosis)
         shmconf_descend(diagnosis->place, SHMCONF_AT_FDCWD, root, diagnosis->place->root_is_given);
     if (fd < 0 || fstat(fd, &status) != 0)
         return; /* doctor_check_root says why */
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
-        flock(fd, LOCK_UN);
+    int is_held = root_is_held(fd);
+    if (is_held == 0) {
         say(diagnosis, NOTE, "daemon", "nobody holds the region: start shmconfd");
         return;
     }
-    if (errno != EWOULDBLOCK) {
+    if (is_held < 0) {
         say(diagnosis, NOTE, "daemon", "%s: who holds the region cannot be told: %s", root,
-            strerror(errno));
+            strerror(-is_held));
         return;
     }
     struct lock lock = {.device = status.st_dev, .inode = status.st_ino};

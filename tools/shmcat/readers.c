@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,17 +167,14 @@ static int survey_all(struct survey *survey)
     return EXIT_FINE;
 }
 
-/*
- * Whether a daemon has the region that is not seen: /proc has the processes of this PID namespace,
- * and so none of another container. Who starts meanwhile tries its lock again.
- */
+/* Whether a daemon has the region that is not seen, as one of another container's. */
 static bool is_held_unseen(const struct survey *survey, const struct shmconf_place *place)
 {
     if (survey->has_writer || survey->hidden)
         return false;
     cleanup_close int fd =
         shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
-    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return fd >= 0 && root_is_held(fd) == 1;
 }
 
 /* ---- The region ----------------------------------------------------------------------------- */

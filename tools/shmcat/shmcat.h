@@ -116,6 +116,13 @@ int place_make(struct shmconf_place **place, const char *name);
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 
+/*
+ * Whether a daemon holds the region, by its root's descriptor: 1, 0, or -errno where that cannot be
+ * told. Also one in another PID namespace, which /proc does not show. Who asks holds the lock for
+ * an instant itself; a daemon that starts meanwhile tries for 200 ms.
+ */
+int root_is_held(int root);
+
 /* The root's own, which no configuration can be looked for in. */
 struct config config_of_root(const struct shmconf_place *place);
 
