@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lambda/idle.h"
 
+#include <signal.h>
+
 #include "lambda/extension.h"
 #include "log/log.h"
 
@@ -48,10 +50,21 @@ static int run(struct idle *idle, const char *address, const char *id, struct er
     return loop_run(idle->loop, error);
 }
 
+/* A daemon that ran before has blocked these for a loop that is no more. */
+static void let_signals_end_us(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
 enum exit_status lambda_idle(const char *address, const char *id)
 {
     struct idle idle = {.status = EXIT_STATUS_OK};
     struct error error;
+    let_signals_end_us();
     if (run(&idle, address, id, &error) != 0) {
         log_error_object(LOG_LEVEL_FATAL, &error);
         idle.status = EXIT_STATUS_FAILURE;

@@ -136,6 +136,19 @@ def test_a_fatal_error_leaves_a_process_that_lambda_can_go_on_with(aws, tmp_path
     assert daemon.count_log("ready for the first invocation") == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_goes_on_after_a_fatal_error_is_ended_by_a_signal(aws, tmp_path, number):
+    """As by an emulator that stops its container."""
+    aws.backend = "epoll"
+    faults = Faults(tmp_path)
+    with extension(aws, prefetch=(), wrapper=faults.wrapper) as (api, daemon):
+        faults.set(1, only="read")
+        daemon.send(signal.SIGHUP)
+        api.wait(lambda api: api.repetitions >= 1)
+        daemon.send(number)
+        assert daemon.wait_end() == -number
+
+
 def test_an_api_that_has_gone_for_good_ends_it(aws):
     """As when a test's or an emulator's own end came first: nobody is left behind."""
     aws.fake.put(NAME, ONE)
