@@ -115,7 +115,8 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
         .roots = &roots,
         .keeps_fresh = settings->lambda != NULL,
         .is_snapshot = settings->lambda && extension_is_snapshot(),
-        .is_waited_for = settings->lambda && settings->invoke_poll == SETTINGS_INVOKE_WAIT,
+        .is_waited_for = settings->lambda && !extension_is_managed() &&
+                         settings->invoke_poll == SETTINGS_INVOKE_WAIT,
         .prefetch_list = prefetch_list,
         .recovered = goes_on ? &parts->recovered : NULL};
     int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);

@@ -20,6 +20,9 @@ static const uint64_t margin_ns = 100 * NS_PER_MS;
 /* A SHUTDOWN that does not say how long: Lambda gives 2 s together with the runtime. */
 static const uint64_t shutdown_ns = NS_PER_S;
 
+/* Whatever the deadline says, by a clock that need not be ours: then Lambda kills who still runs. */
+static const uint64_t shutdown_max_ns = 2 * NS_PER_S;
+
 /* Before a question that got no answer is asked again. */
 static const uint64_t retry_ns = 200 * NS_PER_MS;
 
@@ -39,6 +42,7 @@ struct extension {
     bool is_registered;
     bool is_stopping;
     bool is_asking_again; /* and has said so */
+    bool has_told_clock;  /* that it does not agree with Lambda's */
     unsigned unanswered;  /* questions in a row */
     struct error error;   /* of the registration */
 };
@@ -127,19 +131,45 @@ static uint64_t until(uint64_t unix_ns)
     return unix_ns > now ? unix_ns - now : 0;
 }
 
+/*
+ * Until the deadline, UINT64_MAX where nobody knows: one that is over when the invocation begins is
+ * by another clock than ours.
+ */
+static uint64_t invocation_left(struct extension *extension, const struct extensions_event *event)
+{
+    uint64_t left_ns = until(event->deadline_ns);
+    if (event->deadline_ns && left_ns)
+        return left_ns;
+    if (event->deadline_ns && !extension->has_told_clock) {
+        log_warn("an invocation's deadline was over when it began: this machine's clock is ahead "
+                 "of Lambda's; deadlines that are over do not count");
+        extension->has_told_clock = true;
+    }
+    return UINT64_MAX;
+}
+
 static void invoke(struct extension *extension, const struct extensions_event *event)
 {
     uint64_t longest_ns = extension->options.poll_timeout_ns;
-    uint64_t left_ns = until(event->deadline_ns);
-    if (event->deadline_ns && left_ns < longest_ns + margin_ns)
+    uint64_t left_ns = invocation_left(extension, event);
+    if (left_ns < longest_ns + margin_ns)
         longest_ns = left_ns > margin_ns ? left_ns - margin_ns : 0;
     poll_and_ask(extension, clock_ns(CLOCK_BOOTTIME) - extension->asked_ns,
                  extension->options.waits ? longest_ns : 0);
 }
 
-static void shut_down(struct extension *extension, const struct extensions_event *event)
+/* Managed instances may have longer than a sandbox. */
+static uint64_t shutdown_left(const struct extension *extension,
+                              const struct extensions_event *event)
 {
     uint64_t left_ns = event->deadline_ns ? until(event->deadline_ns) : shutdown_ns;
+    bool is_bounded = extension->options.wants_invoke;
+    return is_bounded && left_ns > shutdown_max_ns ? shutdown_max_ns : left_ns;
+}
+
+static void shut_down(struct extension *extension, const struct extensions_event *event)
+{
+    uint64_t left_ns = shutdown_left(extension, event);
     log_info("SHUTDOWN (%s): %.1f s are left", event->reason[0] ? event->reason : "no reason given",
              (double)left_ns / (double)NS_PER_S);
     /* Half of it: what is left over is for the system's own part of our end. */

@@ -14,7 +14,7 @@ sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
 from daemon import Reader, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws  # noqa: E402,F401
-from lambda_daemon import extension  # noqa: E402
+from lambda_daemon import end, extension  # noqa: E402
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
@@ -82,7 +82,9 @@ def test_nothing_due_costs_nothing(aws):
     assert aws.fake.calls().gets == 1
 
 
-def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws):
+@pytest.mark.parametrize("left_s, lines", [(3, 0), (-60, 1)],
+                         ids=["in time", "by a clock that is behind ours"])
+def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws, left_s, lines):
     aws.fake.put(NAME, ONE)
     with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
         # Longer than an invocation takes that does not wait for it.
@@ -93,9 +95,10 @@ def test_what_is_due_is_polled_before_the_next_event_is_asked_for(aws):
             time.sleep(1.1)
             aws.fake.put(NAME, text)
             daemon.send(18)
-            api.invoke()
+            api.invoke(left_s=left_s)
             api.wait_parked(2 + turn)
             assert reader("enter")["text"] == text
+        assert daemon.count_log("WARN .*clock is ahead of Lambda's") == lines
     calls = aws.fake.calls()
     assert calls.starts == 1 and calls.received == 6
 
@@ -151,7 +154,7 @@ def test_a_poll_is_waited_for_no_longer_than_the_poll_timeout(aws):
         assert 0.35 < min(waits) < 0.5, waits
 
 
-@pytest.mark.parametrize("deadline", [0, -5000, "soon", None, 1e300])
+@pytest.mark.parametrize("deadline", [0, 1, -5000, "soon", None, 1e300])
 def test_a_deadline_that_is_over_or_not_said_does_no_harm(aws, deadline):
     aws.fake.put(NAME, ONE)
     with extension(aws) as (api, _):
@@ -171,16 +174,17 @@ def test_an_event_that_nobody_understands_is_taken_for_an_invocation(aws, event)
         api.wait_parked(2)
 
 
-@pytest.mark.parametrize("mode, least_ns, most_ns", [("wait", 3.5e9, 72e9),
-                                                      ("background", 0.7e9, 1.3e9)])
+@pytest.mark.parametrize("mode, kind, least_ns, most_ns", [
+    ("wait", "on-demand", 3.5e9, 72e9), ("background", "on-demand", 0.7e9, 1.3e9),
+    ("wait", "lambda-managed-instances", 0.7e9, 1.3e9)])
 def test_while_the_service_is_down_invocations_wait_for_a_tenth_of_the_time(
-        aws, mode, least_ns, most_ns):
+        aws, mode, kind, least_ns, most_ns):
     """That is, the pause after a check that timed out is nine times as long, more or less; where no
     invocation waits for it, the usual first one."""
     aws.fake.poll_interval_s = 1
     aws.fake.put(NAME, ONE)
     with extension(aws, SHMCONF_REQUEST_TIMEOUT="500ms", SHMCONF_INVOKE_POLL=mode,
-                   SHMCONF_POLL_INTERVAL="60") as (api, daemon), \
+                   AWS_LAMBDA_INITIALIZATION_TYPE=kind, SHMCONF_POLL_INTERVAL="60") as (api, daemon), \
             Reader(daemon.root, NAME) as reader:
         aws.fake.fault(stall="request", times=None)
         daemon.send(signal.SIGHUP)
@@ -261,16 +265,18 @@ def test_shutdown_with_a_poll_in_the_background_ends_it_in_time(aws):
         aws.fake.clear_faults()
 
 
-def test_a_client_that_does_not_read_does_not_hold_up_a_shutdown(aws):
-    """Lambda kills who has not ended by the deadline."""
+@pytest.mark.parametrize("left_s", [2, 3600], ids=["", "by a clock that is ahead of ours"])
+def test_a_client_that_does_not_read_does_not_hold_up_a_shutdown(aws, left_s):
+    """Lambda kills who has not ended after two seconds."""
     aws.fake.put(NAME, "x" * (4 << 20))
     with extension(aws) as (api, daemon), socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect((daemon.host, daemon.port))
         client.sendall(f"GET {url(NAME)} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 4)
         assert client.recv(1)
-        api.shut_down(left_s=5)
+        api.shut_down(left_s=left_s)
         assert daemon.wait_end(5) == 0
+        assert daemon.count_log(r"SHUTDOWN \(spindown\): (2\.0|1\.[0-9]) s are left") == 1
 
 
 def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):
@@ -320,6 +326,14 @@ def test_managed_instances_are_shut_down_only(aws):
         assert api.registrations == [["SHUTDOWN"]]
         aws.fake.put(NAME, TWO)
         daemon.wait_body(NAME, TWO)  # by its own timers
+
+
+def test_managed_instances_have_as_long_for_their_end_as_lambda_says(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, ExtensionsApi(managed=True),
+                   AWS_LAMBDA_INITIALIZATION_TYPE="lambda-managed-instances") as (api, daemon):
+        end(api, daemon, left_s=1000)
+        assert daemon.count_log(r"SHUTDOWN \(spindown\): [0-9]{3,4}\.[0-9] s are left") == 1
 
 
 def test_it_registers_under_the_name_of_its_file(aws, tmp_path):
