@@ -2,6 +2,7 @@
 /* Sources and their precedence. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,15 +136,17 @@ static int keep_allowed(struct settings *settings, const struct setting *row, co
 {
     char *end = list;
     char *entry = list;
-    int result = 0;
+    char among[64] = "";
+    struct error first;
+    size_t refused = 0;
     do {
         struct error problem;
         size_t size = strcspn(entry, ",");
         char *next = entry[size] ? entry + size + 1 : NULL;
         entry[size] = '\0';
         if (setting_parse(settings, row, spelling, entry, &problem) != 0) {
-            result = warn(settings, error, "%s: %s; the rest of the list counts", problem.subject,
-                          problem.message);
+            if (refused++ == 0)
+                first = problem;
         } else {
             if (end != list)
                 *end++ = ',';
@@ -151,9 +154,14 @@ static int keep_allowed(struct settings *settings, const struct setting *row, co
             end += size;
         }
         entry = next;
-    } while (!result && entry);
+    } while (entry);
     *end = '\0';
-    return result;
+    if (refused == 0)
+        return 0;
+    if (refused > 1)
+        snprintf(among, sizeof among, "; the first of %zu such entries", refused);
+    return warn(settings, error, "%s: %s%s; the rest of the list counts", first.subject,
+                first.message, among);
 }
 
 /* A function must not be without its configuration for a slip in another setting or entry. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,27 +154,51 @@ static void keep_fresh(struct follow *follow, const struct recovered *recovered)
         follow->schedule.due_ns += aws_source_wait_of(follow->source, &one->record);
 }
 
-static void prefetch_one(struct aws_source *source, const char *text, const struct recovered *fresh)
+/* Names of the list that are not fetched for one kind of reason: a list may be as long as it likes. */
+struct left_out {
+    size_t count;
+    const char *name; /* the first of them */
+    struct error why;
+};
+
+static void leave_out(struct left_out *left, const char *name, const struct error *why)
 {
-    struct error error;
-    struct shmconf_name name;
-    if (shmconf_name_parse(&name, text) != 0) {
-        log_subject(LOG_LEVEL_ERROR, text, "is no name of a configuration; not prefetched");
+    if (left->count++ > 0)
         return;
-    }
+    left->name = name;
+    left->why = *why;
+}
+
+static void tell_left_out(const struct left_out *left, const char *what_to_do)
+{
+    char among[64] = "";
+    if (left->count == 0)
+        return;
+    if (left->count > 1)
+        snprintf(among, sizeof among, ", the first of %zu such names", left->count);
+    log_subject(LOG_LEVEL_ERROR, left->name, "%s; not prefetched%s: %s", left->why.message, among,
+                what_to_do);
+}
+
+/* 0, or the negative code of the error. */
+static int prefetch_one(struct aws_source *source, const char *text, const struct recovered *fresh,
+                        struct error *error)
+{
+    struct shmconf_name name;
+    if (shmconf_name_parse(&name, text) != 0)
+        return error_set(error, EINVAL, text, "is no name of a configuration");
     struct follow *follow = aws_source_find(source, &name);
     if (!follow)
-        follow = aws_source_add(source, &name, &error);
-    if (!follow) {
-        log_error_object(LOG_LEVEL_ERROR, &error);
-        return;
-    }
+        follow = aws_source_add(source, &name, error);
+    if (!follow)
+        return -error->code;
     follow->is_kept = true;
     if (fresh)
         keep_fresh(follow, fresh);
     follow_go(follow);
     if (!follow->call)
         follow_arm(follow);
+    return 0;
 }
 
 static int prefetch(struct aws_source *source, const struct aws_source_options *options,
@@ -184,8 +209,17 @@ static int prefetch(struct aws_source *source, const struct aws_source_options *
     size_t count;
     if (name_list_split(options->prefetch_list, &text, &names, &count) != 0)
         return error_system(error, ENOMEM, "PREFETCH_LIST", "cannot be taken apart");
-    for (size_t i = 0; i < count; i++)
-        prefetch_one(source, names[i], options->keeps_fresh ? options->recovered : NULL);
+    struct left_out beyond = {0};
+    struct left_out others = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct error why;
+        int rc = prefetch_one(source, names[i], options->keeps_fresh ? options->recovered : NULL,
+                              &why);
+        if (rc)
+            leave_out(rc == -ENOSPC ? &beyond : &others, names[i], &why);
+    }
+    tell_left_out(&beyond, "raise the limit, or shorten the list");
+    tell_left_out(&others, "correct the list");
     return 0;
 }
 

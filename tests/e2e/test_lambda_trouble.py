@@ -195,8 +195,9 @@ def test_of_a_prefetch_list_with_a_slip_the_rest_counts(aws):
     names = ["Shop:Prod", "/applications/Shop/environments/Prod/configurations/Limits", "x", NAME]
     with extension(aws, prefetch=names) as (_, daemon):
         assert aws.fake.calls().starts == 1
-        for bad in ("Shop:Prod", "x"):
-            assert daemon.count_log(f'WARN .*PREFETCH_LIST: "{bad}".* the rest of the list') == 1
+        assert daemon.count_log('PREFETCH_LIST') == 1
+        assert daemon.count_log('WARN .*PREFETCH_LIST: "Shop:Prod".* the first of 2 such entries; '
+                                'the rest of the list counts') == 1
         assert daemon.get(url(NAME)).text == ONE
 
 
@@ -293,7 +294,19 @@ def test_ten_thousand_names_are_no_reason_to_fail(aws):
         api.wait_parked(1, timeout=60)
         invoke(api)
         assert {one.status for one in get_all(daemon, names[:100], threads=4)} == {200}
-        assert daemon.count_log("SHMCONF_MAX_CONFIGURATIONS") > 0
+        assert daemon.count_log("ERROR A:B:C1000: .*SHMCONF_MAX_CONFIGURATIONS=1000.* the first of "
+                                "9000 such names: raise the limit") == 1
+        assert daemon.count_log("SHMCONF_MAX_CONFIGURATIONS") == 1
+
+
+def test_of_names_that_the_service_refuses_the_first_is_told(aws):
+    aws.fake.put(NAME, ONE)
+    long = [f"A:B:{i:0129}" for i in range(3)]
+    with extension(aws, prefetch=[*long, NAME]) as (_, daemon):
+        assert daemon.count_log(f"ERROR {long[0]}: .*at most 128 characters.* the first of 3 such "
+                                "names: correct the list") == 1
+        assert daemon.count_log("at most 128 characters") == 1
+        assert daemon.get(url(NAME)).text == ONE
 
 
 def test_names_with_every_byte_are_no_reason_to_fail(aws):
