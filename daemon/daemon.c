@@ -24,14 +24,14 @@ static const uint64_t drain_ns = 2 * NS_PER_S;
    its end, 172 ms at most in 20 tries. */
 static const uint64_t port_patience_ns = NS_PER_S;
 
-/* Between two attempts to have the port, in Lambda. */
-static const uint64_t port_pause_ns = NS_PER_S;
+/* Between two attempts to have what is missing, in Lambda. */
+static const uint64_t retry_pause_ns = NS_PER_S;
 
 struct daemon {
     struct parts parts;
     struct routes routes;
     struct http_server *server;  /* NULL: in Lambda, while the port is taken */
-    struct loop_timer port;      /* until it is tried again */
+    struct loop_timer retry;     /* until what is missing is tried again */
     struct extension *extension; /* NULL: this is not Lambda */
     struct loop_op signals;
     bool is_ending;
@@ -52,7 +52,7 @@ static void begin_end(struct daemon *daemon, uint64_t drain_deadline_ns)
     daemon->is_ending = true;
     daemon->routes.fetch.is_ending = true;
     daemon->parts_running = 2U + (daemon->server ? 1U : 0U) + (daemon->extension ? 1U : 0U);
-    loop_timer_stop(daemon->parts.loop, &daemon->port);
+    loop_timer_stop(daemon->parts.loop, &daemon->retry);
     /* First, so that the answers which the source wakes say that their connection ends. */
     if (daemon->server)
         http_server_drain(daemon->server, drain_deadline_ns, part_ended, daemon);
@@ -153,25 +153,33 @@ static enum exit_status open_server(struct daemon *daemon, struct error *error)
     return rc == -EADDRINUSE || rc == -EACCES ? EXIT_STATUS_PORT : EXIT_STATUS_SETTINGS;
 }
 
-static void on_port(struct loop *loop, struct loop_timer *timer);
-
-/* Test harnesses of AWS's agent wait for this line. A taken port is tried again: the predecessor of
-   a reset may have held it. */
-static void tell_port(struct daemon *daemon)
+/* Test harnesses of AWS's agent wait for this line. */
+static void tell_port(const struct daemon *daemon)
 {
     if (daemon->server)
         log_info("serving on localhost:%u", http_server_port(daemon->server));
-    else
-        loop_timer_start(daemon->parts.loop, &daemon->port, clock_monotonic_ns() + port_pause_ns,
-                         on_port);
 }
 
-static void on_port(struct loop *loop, struct loop_timer *timer)
+static void on_retry(struct loop *loop, struct loop_timer *timer);
+
+/* The predecessor of a reset may still hold the port or the region, as long as it is dying. */
+static void look_for_missing(struct daemon *daemon)
 {
-    struct daemon *daemon = (struct daemon *)((char *)timer - offsetof(struct daemon, port));
+    bool has_region = configurations_check_root(daemon->parts.configurations);
+    if (!daemon->server || !has_region)
+        loop_timer_start(daemon->parts.loop, &daemon->retry, clock_monotonic_ns() + retry_pause_ns,
+                         on_retry);
+}
+
+static void on_retry(struct loop *loop, struct loop_timer *timer)
+{
+    struct daemon *daemon = (struct daemon *)((char *)timer - offsetof(struct daemon, retry));
     (void)loop;
-    open_server(daemon, NULL);
-    tell_port(daemon);
+    if (!daemon->server) {
+        open_server(daemon, NULL);
+        tell_port(daemon);
+    }
+    look_for_missing(daemon);
 }
 
 /* First of all: the function's own start waits for it. */
@@ -252,8 +260,10 @@ static enum exit_status start(struct daemon *daemon, const struct settings *sett
     sigaddset(&signals, SIGHUP);
     loop_signal(parts->loop, &daemon->signals, &signals, on_signal);
     tell_port(daemon);
-    if (daemon->extension)
+    if (daemon->extension) {
+        look_for_missing(daemon);
         extension_start(daemon->extension, parts->source);
+    }
     return EXIT_STATUS_OK;
 }
 

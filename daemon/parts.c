@@ -60,10 +60,8 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
     if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
                             error) != 0)
         return EXIT_STATUS_FAILURE;
-    if (rc) {
+    if (rc)
         configurations_check_root(parts->configurations); /* logs why */
-        log_warn("until there is a region, readers in C get nothing new; HTTP does not need it");
-    }
     return EXIT_STATUS_OK;
 }
 

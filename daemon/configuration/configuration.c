@@ -162,22 +162,6 @@ static void log_once(struct error *last, const struct error *error)
     *last = *error;
 }
 
-void configurations_check_root(struct configurations *set)
-{
-    struct error error = {0};
-    log_limit_tell(&set->unlisted, clock_monotonic_ns());
-    int rc = region_check_root(set->region, &error);
-    if (rc < 0) {
-        log_once(&set->root_error, &error);
-        return;
-    }
-    if (set->root_error.code)
-        log_info("there is a region now");
-    else if (rc == 1)
-        log_warn("the region's directory was removed or replaced: made it anew");
-    set->root_error.code = 0;
-}
-
 /* The times of a check that ends now. */
 static void stamp(struct configuration *configuration, bool is_good)
 {
@@ -193,19 +177,58 @@ static void stamp(struct configuration *configuration, bool is_good)
     }
 }
 
-/* Stores the status and repairs what somebody removed; a trouble is logged once while it lasts. */
-static void store_status(struct configuration *configuration)
+/*
+ * Stores the status and publishes what readers do not have: 1 if that was needed. A trouble is logged
+ * once while it lasts.
+ */
+static int bring_to_region(struct configuration *configuration)
 {
     struct error error = {0};
     int rc = region_entry_status(configuration->entry, &configuration->status, &error);
     int checked = region_entry_check(configuration->entry, rc < 0 ? NULL : &error);
-    if (checked == 1)
-        log_subject(LOG_LEVEL_WARN, configuration_text(configuration),
-                    "was removed or damaged in the region: published it again");
     if (checked < 0 || (rc < 0 && checked == 0))
         log_once(&configuration->region_error, &error);
     else
         configuration->region_error.code = 0;
+    return checked;
+}
+
+static void store_status(struct configuration *configuration)
+{
+    if (bring_to_region(configuration) == 1)
+        log_subject(LOG_LEVEL_WARN, configuration_text(configuration),
+                    "was removed or damaged in the region: published it again");
+}
+
+static void tell_no_root(struct configurations *set, const struct error *error)
+{
+    if (is_news(&set->root_error, error))
+        log_subject(LOG_LEVEL_ERROR, error->subject,
+                    "%s; until there is a region, readers in C get nothing new; HTTP does not need "
+                    "it",
+                    error->message);
+    set->root_error = *error;
+}
+
+bool configurations_check_root(struct configurations *set)
+{
+    struct error error = {0};
+    log_limit_tell(&set->unlisted, clock_monotonic_ns());
+    int rc = region_check_root(set->region, &error);
+    if (rc < 0) {
+        tell_no_root(set, &error);
+        return false;
+    }
+    bool was_missing = set->root_error.code != 0;
+    set->root_error.code = 0;
+    if (was_missing)
+        log_info("there is a region now");
+    else if (rc == 1)
+        log_warn("the region's directory was removed or replaced: made it anew");
+    /* Readers need not wait for the next checks. */
+    for (struct configuration *one = set->first; was_missing && one; one = one->next)
+        bring_to_region(one);
+    return true;
 }
 
 int configuration_deliver(struct configuration *configuration, const struct region_content *content,

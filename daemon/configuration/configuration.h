@@ -57,8 +57,11 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
 /* Forgets one; what was published of it stays in the region. */
 void configurations_remove(struct configurations *set, struct configuration *configuration);
 
-/* Makes the region's root anew if somebody removed it. To be called before a round of checks. */
-void configurations_check_root(struct configurations *set);
+/*
+ * Makes the region's root anew if somebody removed it. To be called before a round of checks. Whether
+ * there is one; into a root that comes late goes what there is already.
+ */
+bool configurations_check_root(struct configurations *set);
 
 /*
  * A good check that brought content, and began at `started_ns` of the monotonic clock. 0 or more as

@@ -83,8 +83,10 @@ static int lock_root(struct region *region, int attempts, struct error *error)
             return error_system(error, errno, region->path, "cannot lock the region");
         if (attempt == attempts)
             return error_set(error, EWOULDBLOCK, region->path,
-                             "another shmconfd is running here; stop it, or give this one its own "
-                             "SHMCONF_DIR");
+                             "another shmconfd is running here; %s",
+                             region->options.may_come_later
+                                 ? "nothing is to be done, it is tried again each second"
+                                 : "stop it, or give this one its own SHMCONF_DIR");
         poll(NULL, 0, LOCK_PAUSE_MS);
     }
     return 0;
