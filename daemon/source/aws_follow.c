@@ -335,5 +335,6 @@ void follow_go(struct follow *follow)
     follow->has_new_session = false;
     if (follow->token && clock_ns(CLOCK_BOOTTIME) - follow->token_boot_ns > token_age_max)
         follow_drop_token(follow);
+    aws_source_share_nothing(follow);
     step(follow);
 }

@@ -103,9 +103,15 @@ void aws_source_look_for_event(struct aws_source *source);
 /* Whether its timer checks nothing now: a token is good for one call, and all copies have it. */
 bool aws_source_holds_back(struct aws_source *source, const struct follow *follow);
 
+/* A check begins: whoever asked for it, it uses nothing that copies of a snapshot share. */
+void aws_source_share_nothing(struct follow *follow);
+
 /* aws_settle.c: the `settle` of this source; and what is to be called last when a check has ended.
  */
 bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter);
 void aws_source_end_check(struct aws_source *source);
+
+/* Whether a check runs. */
+bool aws_source_is_busy(const struct aws_source *source);
 
 #endif

@@ -6,7 +6,7 @@
 /* After being parked for longer than this, nothing is to be expected of what is as old. */
 static const uint64_t parked_max = 2 * NS_PER_S;
 
-static bool is_busy(const struct aws_source *source)
+bool aws_source_is_busy(const struct aws_source *source)
 {
     const struct follow *follow = source->first;
     while (follow && !follow->call)
@@ -16,7 +16,7 @@ static bool is_busy(const struct aws_source *source)
 
 void aws_source_end_check(struct aws_source *source)
 {
-    if (source->settled && !is_busy(source))
+    if (source->settled && !aws_source_is_busy(source))
         source_waiters_wake(&source->settled);
 }
 
@@ -44,7 +44,7 @@ bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_wa
         if (!follow->call)
             follow_arm(follow);
     }
-    if (!is_busy(source))
+    if (!aws_source_is_busy(source))
         return false;
     source_waiter_add(&source->settled, waiter);
     return true;

@@ -88,3 +88,17 @@ bool aws_source_holds_back(struct aws_source *source, const struct follow *follo
 {
     return source->snapshot == SNAPSHOT_PARKED && follow->token;
 }
+
+/*
+ * Before the first event nobody knows whether this is the original, whose start asks for something,
+ * or a copy, whose handler is faster than its event.
+ */
+void aws_source_share_nothing(struct follow *follow)
+{
+    if (follow->source->snapshot != SNAPSHOT_PARKED)
+        return;
+    follow_drop_token(follow);
+    /* The connections of one that runs are as new as it is, and not to be waited for. */
+    if (!aws_source_is_busy(follow->source))
+        transfers_drop_idle(follow->source->transfers, true);
+}

@@ -227,6 +227,29 @@ def test_what_is_parked_for_a_snapshot_does_not_use_what_its_copies_share(aws):
         aws.fake.wait_calls(lambda calls: calls.gets >= 4)  # it is a process like any other now
 
 
+@pytest.mark.parametrize("who", ["a request", "SIGHUP"])
+def test_who_asks_before_the_first_event_of_a_snapshot_has_a_session_of_his_own(aws, who):
+    """As in the start, or in a restored copy that is faster than its event."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", SHMCONF_POLL_INTERVAL="1",
+                   SHMCONF_FRESH_WAIT_MS="5000") as (api, daemon):
+        for turn in range(1, 3):
+            aws.fake.put(NAME, str(turn), content_type="text/plain")
+            time.sleep(2.5)  # its check is late
+            if who == "SIGHUP":
+                daemon.send(signal.SIGHUP)
+                aws.fake.wait_calls(lambda calls: calls.gets > turn)
+            assert daemon.get(url(NAME)).text == str(turn)
+            calls = aws.fake.calls()
+            assert (calls.starts, calls.gets) == (1 + turn, 1 + turn)
+            assert aws.fake.notes["connections"] == 1 + turn
+        api.invoke()
+        api.wait_parked(2)
+        assert aws.fake.calls().starts == 4
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+
+
 def test_a_snapshot_restored_before_its_next_check_has_a_session_of_its_own(aws, tmp_path):
     """Each copy has the token of the snapshot, and only one of them could use it."""
     clock = WallClock(tmp_path / "clock")
