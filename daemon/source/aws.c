@@ -332,6 +332,7 @@ static void close_source(struct source *base)
         source->first = follow->next;
         follow_free(follow);
     }
+    loop_timer_stop(source->loop, &source->beat);
     appconfig_data_close(source->data);
     transfers_close(source->transfers);
     free(source);

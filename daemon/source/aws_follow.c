@@ -24,6 +24,9 @@ static const uint64_t held_up_min = NS_PER_S / 4;
 /* Answers "too early" in a row before the session is given up. */
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 
+/* How often a check may be begun anew: a machine may be so slow that it seems to stand still. */
+enum { BEGUN_ANEW_MAX = 3 };
+
 static void step(struct follow *follow);
 
 static void on_timer(struct loop *loop, struct loop_timer *timer)
@@ -99,6 +102,7 @@ static void plan(struct follow *follow)
 static void end_check(struct follow *follow)
 {
     struct aws_source *source = follow->source;
+    follow->begun_anew = 0;
     follow_arm(follow);
     source_waiters_wake(&follow->waiters);
     aws_source_end_check(source);
@@ -227,34 +231,26 @@ static void too_early(struct follow *follow, const struct appconfig_result *resu
     end_check(follow);
 }
 
-/* By how much a call that began then has taken longer than it may. */
-static uint64_t lateness(const struct follow *follow, uint64_t began_ns)
-{
-    uint64_t taken = began_ns ? clock_monotonic_ns() - began_ns : 0;
-    uint64_t longest = follow->source->request_timeout_ns;
-    return taken > longest ? taken - longest : 0;
-}
-
 bool follow_is_held_up(const struct follow *follow, uint64_t began_ns)
 {
-    return lateness(follow, began_ns) > held_up_min;
+    uint64_t taken = began_ns ? clock_monotonic_ns() - began_ns : 0;
+    return taken > follow->source->request_timeout_ns + held_up_min;
 }
 
 /*
  * A call that failed because the process was stopped, as in a sandbox that is frozen, says nothing
- * about the service. Whoever woke it may ask at once, so the check begins anew. Not twice, since a
- * machine may be that slow.
+ * about the service. Whoever woke it may ask at once, so the check begins anew.
  */
 static bool is_begun_anew(struct follow *follow, const struct appconfig_result *result)
 {
     bool is_failure =
         result->outcome == APPCONFIG_AMBIGUOUS || result->outcome == APPCONFIG_NOT_SENT;
-    follow->was_held_up =
-        is_failure && !follow->was_held_up && follow_is_held_up(follow, result->began_ns);
-    if (!follow->was_held_up)
+    if (!is_failure || follow->begun_anew == BEGUN_ANEW_MAX ||
+        !aws_source_has_stopped(follow->source, result->began_ns))
         return false;
+    follow->begun_anew++;
     follow_drop_token(follow);
-    aws_source_look_for_thaw(follow->source, lateness(follow, result->began_ns));
+    aws_source_look_at_beat(follow->source);
     follow_go(follow);
     return true;
 }
@@ -319,7 +315,9 @@ static void step(struct follow *follow)
         follow->call =
             appconfig_start_session(source->data, &follow->name, source->session_interval_s,
                                     !follow_is_first(follow), on_session, follow, &error);
-    if (!follow->call)
+    if (follow->call)
+        aws_source_beat(source);
+    else
         fail(follow, &error, NULL);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two files of the AWS source share. */
+/* What the files of the AWS source share. */
 #ifndef SHMCONFD_SOURCE_AWS_INTERNAL_H
 #define SHMCONFD_SOURCE_AWS_INTERNAL_H
 
@@ -27,7 +27,7 @@ struct follow {
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
     bool was_running;            /* a check, when a thaw was noticed */
-    bool was_held_up;            /* this check was begun anew for that reason */
+    unsigned begun_anew;         /* how often, this check */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;
 };
@@ -53,7 +53,10 @@ struct aws_source {
     unsigned session_interval_s; /* what sessions promise */
     struct thaw thaw;
     uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
-    void *tree;            /* of search.h, by name */
+    struct loop_timer beat;
+    uint64_t beat_ns;    /* when the next one is due, monotonic; 0: there is none */
+    uint64_t stopped_ns; /* the last one that came far too late, when it was due */
+    void *tree;          /* of search.h, by name */
     struct follow *first;
     struct source_waiter *settled; /* who waits until no check runs */
     enum snapshot_state snapshot;
@@ -97,7 +100,16 @@ void aws_source_resume(struct aws_source *source, const struct recovered *recove
 /* aws_thaw.c: to be called first in every turn that something happens in; `late_ns`: of a timer. */
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns);
 
-/* At the end of the start, and at each event of Lambda. */
+/* aws_pulse.c: to be called when a call begins. */
+void aws_source_beat(struct aws_source *source);
+
+/* Whether the process has stood still for some time since then, while calls ran. 0: it has not. */
+bool aws_source_has_stopped(struct aws_source *source, uint64_t since_ns);
+
+/* Looks for a thaw, the beat being the timer that is late. */
+void aws_source_look_at_beat(struct aws_source *source);
+
+/* aws_thaw.c: at the end of the start, and at each event of Lambda. */
 void aws_source_look_for_event(struct aws_source *source);
 
 /* Whether its timer checks nothing now: a token is good for one call, and all copies have it. */

@@ -97,6 +97,27 @@ def test_a_poll_whose_time_was_up_in_the_freeze_is_begun_anew_before_anybody_ask
         assert reader("enter")["text"] == "1"
 
 
+@pytest.mark.parametrize("seconds", [0.6, 1.1], ids=["most of its time", "all of its time"])
+@pytest.mark.parametrize("freezes, failures", [(3, 0), (4, 1)], ids=["three", "four"])
+def test_calls_that_were_frozen_are_no_failure_three_times_in_a_row(aws, seconds, freezes, failures):
+    """Each ends in time, and had not the time that the service may take. A machine that is so slow
+    that it seems to stand still does not go on for ever."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, SHMCONF_POLL_INTERVAL="1", SHMCONF_REQUEST_TIMEOUT="1s") as (_, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        stall = aws.fake.fault(stall="request", times=None)
+        for hit in range(1, freezes + 1):
+            wait_until(lambda: stall.hits == hit)
+            freeze(daemon, seconds)
+        wait_until(lambda: stall.hits > freezes or daemon.count_log(" ERROR "))
+        assert daemon.count_log(" (WARN|ERROR) ") == failures, daemon.log()
+        assert reader("status")["failures"] == failures
+        aws.fake.put(NAME, "1", content_type="text/plain")
+        aws.fake.clear_faults()
+        wait_until(lambda: reader("enter")["text"] == "1")
+
+
 @pytest.mark.parametrize("mode", ["wait", "background"])
 def test_freezes_at_any_moment_break_no_rule_and_fail_no_read(aws, mode):
     """A hundred freezes amid a poll each. In the background a poll may take several invocations,
