@@ -178,8 +178,8 @@ static void stamp(struct configuration *configuration, bool is_good)
 }
 
 /*
- * Stores the status and publishes what readers do not have: 1 if that was needed. A trouble is logged
- * once while it lasts.
+ * Stores the status and publishes what readers do not have: 1 if that was needed. A trouble is
+ * logged once while it lasts.
  */
 static int bring_to_region(struct configuration *configuration)
 {

@@ -58,8 +58,8 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
 void configurations_remove(struct configurations *set, struct configuration *configuration);
 
 /*
- * Makes the region's root anew if somebody removed it. To be called before a round of checks. Whether
- * there is one; into a root that comes late goes what there is already.
+ * Makes the region's root anew if somebody removed it. To be called before a round of checks.
+ * Whether there is one; into a root that comes late goes what there is already.
  */
 bool configurations_check_root(struct configurations *set);
 

@@ -20,7 +20,8 @@ static const uint64_t margin_ns = 100 * NS_PER_MS;
 /* A SHUTDOWN that does not say how long: Lambda gives 2 s together with the runtime. */
 static const uint64_t shutdown_ns = NS_PER_S;
 
-/* Whatever the deadline says, by a clock that need not be ours: then Lambda kills who still runs. */
+/* Whatever the deadline says, by a clock that need not be ours: then Lambda kills who still runs.
+ */
 static const uint64_t shutdown_max_ns = 2 * NS_PER_S;
 
 /* Before a question that got no answer is asked again. */

@@ -154,7 +154,8 @@ static void keep_fresh(struct follow *follow, const struct recovered *recovered)
         follow->schedule.due_ns += aws_source_wait_of(follow->source, &one->record);
 }
 
-/* Names of the list that are not fetched for one kind of reason: a list may be as long as it likes. */
+/* Names of the list that are not fetched for one kind of reason: a list may be as long as it likes.
+ */
 struct left_out {
     size_t count;
     const char *name; /* the first of them */
@@ -213,8 +214,8 @@ static int prefetch(struct aws_source *source, const struct aws_source_options *
     struct left_out others = {0};
     for (size_t i = 0; i < count; i++) {
         struct error why;
-        int rc = prefetch_one(source, names[i], options->keeps_fresh ? options->recovered : NULL,
-                              &why);
+        int rc =
+            prefetch_one(source, names[i], options->keeps_fresh ? options->recovered : NULL, &why);
         if (rc)
             leave_out(rc == -ENOSPC ? &beyond : &others, names[i], &why);
     }
