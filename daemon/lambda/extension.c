@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
+#include <sys/auxv.h>
 
 #include "base/clock.h"
 #include "lambda/extensions_api.h"
@@ -27,6 +27,10 @@ static const uint64_t shutdown_max_ns = 2 * NS_PER_S;
 /* Before a question that got no answer is asked again. */
 static const uint64_t retry_ns = 200 * NS_PER_MS;
 
+/* A busy machine may start an extension a moment before the API listens. */
+static const uint64_t register_patience_ns = 2 * NS_PER_S;
+static const uint64_t register_pause_ns = 5 * NS_PER_MS;
+
 /* Questions in a row without an answer: nobody is there any more. Ten seconds and no freeze count.
  */
 enum { UNANSWERED_MAX = 50 };
@@ -37,7 +41,7 @@ struct extension {
     struct extensions_api *api;
     struct source *source;       /* NULL: nothing is polled */
     struct source_waiter waiter; /* for the polls between an event and the next question */
-    struct loop_timer limit;     /* of that wait, or of a pause before a question is repeated */
+    struct loop_timer limit;     /* of that wait, or of a pause before a call is repeated */
     uint64_t started_ns;
     uint64_t asked_ns; /* CLOCK_BOOTTIME, when it first asked for the next event; 0: not yet */
     bool is_registered;
@@ -45,6 +49,7 @@ struct extension {
     bool is_asking_again; /* and has said so */
     bool has_told_clock;  /* that it does not agree with Lambda's */
     unsigned unanswered;  /* questions in a row */
+    char name[NAME_SIZE]; /* under which it registers */
     struct error error;   /* of the registration */
 };
 
@@ -66,18 +71,17 @@ bool extension_is_snapshot(void)
     return is_initialized_as("snap-start");
 }
 
-/* Lambda knows an external extension by its file's name, so a renamed one goes on working. */
+/*
+ * Lambda knows an external extension by its entry in /opt/extensions, so a renamed one goes on
+ * working, and so does a link: /proc/self/exe would name what it points to.
+ */
 static void own_name(char name[NAME_SIZE])
 {
-    char path[4096];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-    const char *whole = program_invocation_name;
-    if (size > 0) {
-        path[size] = '\0';
-        whole = path;
-    }
-    const char *slash = strrchr(whole, '/');
-    snprintf(name, NAME_SIZE, "%.*s", NAME_SIZE - 1, slash ? slash + 1 : whole);
+    const char *path = (const char *)getauxval(AT_EXECFN);
+    if (!path)
+        path = program_invocation_name;
+    const char *slash = strrchr(path, '/');
+    snprintf(name, NAME_SIZE, "%s", slash ? slash + 1 : path);
 }
 
 static struct extension *of_timer(struct loop_timer *timer)
@@ -231,15 +235,48 @@ static void ask(struct extension *extension)
         ask_later(extension);
 }
 
+static void register_name(struct extension *extension);
+
+static void on_register_again(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    register_name(of_timer(timer));
+}
+
+static void end_registration(struct extension *extension, const struct error *error)
+{
+    extension->is_registered = error == NULL;
+    if (error && error->code == EACCES)
+        error_set(&extension->error, EACCES, "",
+                  "%s; it was as '%s', and Lambda expects the file's name in /opt/extensions",
+                  error->message, extension->name);
+    else if (error)
+        extension->error = *error;
+    loop_stop(extension->loop);
+}
+
 static void on_registered(void *owner, int rc, const struct extensions_event *event,
                           const struct error *error)
 {
     struct extension *extension = owner;
+    uint64_t now = clock_monotonic_ns();
     (void)event;
-    extension->is_registered = rc == 0;
-    if (rc)
-        extension->error = *error;
-    loop_stop(extension->loop);
+    if (rc == -ECONNREFUSED && now - extension->started_ns < register_patience_ns)
+        loop_timer_start(extension->loop, &extension->limit, now + register_pause_ns,
+                         on_register_again);
+    else
+        end_registration(extension, rc ? error : NULL);
+}
+
+static void register_name(struct extension *extension)
+{
+    struct error error;
+    int rc = extensions_api_register(extension->api, extension->name,
+                                     extension->options.wants_invoke, on_registered, extension);
+    if (rc) {
+        error_system(&error, -rc, "", "cannot register with Lambda");
+        end_registration(extension, &error);
+    }
 }
 
 static int make(struct extension **out, struct loop *loop, const struct extension_options *options,
@@ -264,18 +301,13 @@ static int make(struct extension **out, struct loop *loop, const struct extensio
 int extension_open(struct extension **out, struct loop *loop,
                    const struct extension_options *options, struct error *error)
 {
-    char name[NAME_SIZE];
     struct extension *extension = NULL;
     int rc = make(&extension, loop, options, error);
     if (rc || !extension)
         return rc;
-    own_name(name);
-    rc = extensions_api_register(extension->api, name, options->wants_invoke, on_registered,
-                                 extension);
-    if (rc)
-        error_system(error, -rc, "", "cannot register with Lambda");
-    else
-        rc = loop_run(loop, error);
+    own_name(extension->name);
+    register_name(extension);
+    rc = loop_run(loop, error);
     if (!rc && !extension->is_registered) {
         *error = extension->error;
         rc = -error->code;
@@ -284,7 +316,7 @@ int extension_open(struct extension **out, struct loop *loop,
         extension_close(extension);
         return rc;
     }
-    log_info("registered with Lambda as '%s' for %s", name,
+    log_info("registered with Lambda as '%s' for %s", extension->name,
              options->wants_invoke ? "INVOKE and SHUTDOWN" : "SHUTDOWN");
     *out = extension;
     return 0;

@@ -111,15 +111,15 @@ static void on_done(void *owner, const struct transfer_answer *answer)
     struct error error = {0};
     int rc = 0;
     if (answer->result != TRANSFER_ANSWERED) {
-        rc = error_set(&error, ECONNRESET, "", "Lambda's Extensions API gave no answer to %s: %s%s",
-                       what, answer->problem,
+        rc = error_set(&error, answer->result == TRANSFER_REFUSED ? ECONNREFUSED : ECONNRESET, "",
+                       "Lambda's Extensions API gave no answer to %s: %s%s", what, answer->problem,
                        api->is_registering ? "; outside of Lambda unset AWS_LAMBDA_RUNTIME_API"
                                            : "");
     } else if (answer->status != 200) {
         bool may_be_repeated = !api->is_registering && is_waiting_already(answer);
         rc = describe(&error, may_be_repeated ? EBUSY : EACCES, what, answer);
     } else if (api->is_registering && !take_id(api, answer)) {
-        rc = error_set(&error, EACCES, "",
+        rc = error_set(&error, EPROTO, "",
                        "Lambda's Extensions API gave no usable Lambda-Extension-Identifier");
     } else if (!api->is_registering) {
         parse_event(&event, answer);

@@ -26,10 +26,11 @@ struct extensions_event {
 };
 
 /*
- * How a call ended. `rc` 0; -ECONNRESET: there was no answer, and the call may be made again;
- * -EBUSY: Lambda still waits to answer an earlier event/next, whose connection is lost, and takes
- * another when it has an event to waste on that; -EACCES: it was refused, as it will be each time.
- * `event` is NULL for a registration and unless rc is 0; `error` counts unless rc is 0.
+ * How a call ended. `rc` 0; -ECONNREFUSED: nobody listens, and -ECONNRESET: there was no answer, so
+ * the call may be made again; -EBUSY: Lambda still waits to answer an earlier event/next, whose
+ * connection is lost, and takes another when it has an event to waste on that; -EPROTO: a
+ * registration gave no identifier; -EACCES: it was refused, as it will be each time. `event` is
+ * NULL for a registration and unless rc is 0; `error` counts unless rc is 0.
  */
 typedef void extensions_done(void *owner, int rc, const struct extensions_event *event,
                              const struct error *error);

@@ -49,6 +49,8 @@ def test_a_refused_registration_ends_it_at_once_with_the_reason(aws, answer):
             daemon.start()
         assert daemon.wait_end() == 1
         assert daemon.count_log("FATAL .*Extensions API") == 1
+        named = daemon.count_log("it was as 'shmconfd', and Lambda expects .* /opt/extensions")
+        assert named == (answer[0] != 200)
         daemon.process = None
 
 
@@ -61,6 +63,16 @@ def test_an_identifier_that_fits_no_header_is_refused(aws, identifier):
         assert daemon.wait_end() == 1
         assert daemon.count_log("FATAL .*no usable Lambda-Extension-Identifier") == 1
         daemon.process = None
+
+
+def test_it_may_start_before_the_api_listens(aws, tmp_path):
+    aws.fake.put(NAME, ONE)
+    faults = Faults(tmp_path)
+    faults.set(1, only="connect")
+    with extension(aws, wrapper=faults.wrapper) as (api, daemon):
+        assert faults.failed().startswith("connect")
+        assert daemon.count_log("WARN|ERROR") == 0, daemon.log()
+        invoke(api)
 
 
 def test_without_anybody_at_the_address_it_ends_with_the_reason(aws):
