@@ -274,6 +274,13 @@ static void on_latest(void *owner, const struct appconfig_result *result)
             break;
         step(follow);
         return;
+    case APPCONFIG_LOST: /* no failure: the service may close what is idle, just then as well */
+        follow_drop_token(follow);
+        if (follow->was_lost)
+            break;
+        follow->was_lost = true;
+        step(follow);
+        return;
     case APPCONFIG_AMBIGUOUS:
     case APPCONFIG_BAD_REQUEST:
         follow_drop_token(follow);
@@ -331,6 +338,7 @@ void follow_go(struct follow *follow)
     configurations_check_root(source->configurations);
     follow->started_ns = clock_monotonic_ns();
     follow->has_new_session = false;
+    follow->was_lost = false;
     if (follow->token && clock_ns(CLOCK_BOOTTIME) - follow->token_boot_ns > token_age_max)
         follow_drop_token(follow);
     aws_source_share_nothing(follow);

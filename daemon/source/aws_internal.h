@@ -26,6 +26,7 @@ struct follow {
     bool is_left;                /* by a predecessor, and nobody has asked for it since */
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
+    bool was_lost;               /* a call of this check, with its connection */
     bool was_running;            /* a check, when a thaw was noticed */
     unsigned begun_anew;         /* how often, this check */
     unsigned too_early;          /* answers in a row */

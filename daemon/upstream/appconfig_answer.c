@@ -228,9 +228,12 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
     char shown[320];
     const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_UNCONNECTED;
-    bool was_sent = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_BROKEN;
+    bool is_lost = raw->result == TRANSFER_LOST;
+    bool was_sent = is_lost || raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_BROKEN;
     show(shown, sizeof shown, problem, raw);
-    result->outcome = was_sent ? APPCONFIG_AMBIGUOUS : APPCONFIG_NOT_SENT;
+    result->outcome = is_lost    ? APPCONFIG_LOST
+                      : was_sent ? APPCONFIG_AMBIGUOUS
+                                 : APPCONFIG_NOT_SENT;
     error_set(&result->error,
               is_late    ? ETIMEDOUT
               : was_sent ? ECONNRESET

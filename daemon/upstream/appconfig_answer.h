@@ -25,6 +25,7 @@ enum appconfig_outcome {
     APPCONFIG_SERVER_ERROR, /* 5xx, and statuses that the service never sends */
     APPCONFIG_NOT_SENT,     /* the request surely did not reach the service */
     APPCONFIG_AMBIGUOUS, /* it may have, and the token may be used up: broken, timed out, garbled */
+    APPCONFIG_LOST, /* likewise, since a kept connection ended: start a session, as for TOKEN_BAD */
 };
 
 /* Texts are borrowed from the answer. */

@@ -244,7 +244,8 @@ static int send_call(struct appconfig_call *call, struct error *error)
                                        .headers = headers,
                                        .body = call->body,
                                        .body_size = strlen(call->body),
-                                       .is_urgent = call->is_urgent};
+                                       .is_urgent = call->is_urgent,
+                                       .is_once = !is_post};
     call->transfer = transfer_start(data->transfers, &request, on_done, call);
     return call->transfer ? 0 : error_system(error, ENOMEM, "", "the request cannot be made");
 }

@@ -46,19 +46,42 @@ static bool is_refusal(CURLcode code)
            code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
 }
 
-/*
- * What was sent before counts as well: libcurl repeats a request on a new connection when a kept
- * one ends without an answer, and only the repetition may have been refused.
- */
-static enum transfer_result result_of(const struct transfer *transfer, CURLcode code)
+static long sent_of(const struct transfer *transfer)
 {
     long sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return sent;
+}
+
+/* libcurl repeats a request on a new connection when a kept one ends without an answer. */
+static int before_sending(void *context, char *peer, char *own, int peer_port, int own_port)
+{
+    struct transfer *transfer = context;
+    (void)peer, (void)own, (void)peer_port, (void)own_port;
+    transfer->is_lost = sent_of(transfer) > 0;
+    return transfer->is_lost ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* What was sent before counts as well: only the repetition may have been refused. */
+static enum transfer_result result_of(const struct transfer *transfer, CURLcode code)
+{
+    long sent = sent_of(transfer);
     if (code == CURLE_OK)
         return TRANSFER_ANSWERED;
-    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (transfer->is_lost)
+        return TRANSFER_LOST;
     if (code == CURLE_OPERATION_TIMEDOUT)
         return sent > 0 ? TRANSFER_TIMED_OUT : TRANSFER_UNCONNECTED;
     return sent == 0 && is_refusal(code) ? TRANSFER_REFUSED : TRANSFER_BROKEN;
+}
+
+static const char *problem_of(const struct transfer *transfer, CURLcode code)
+{
+    if (transfer->is_too_long)
+        return "the answer is too long";
+    if (transfer->is_lost)
+        return "the connection ended without an answer";
+    return transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
 }
 
 /* After a handshake that failed, which comes before the request, it is made again. */
@@ -84,10 +107,8 @@ static void finish(struct transfer *transfer, CURLcode code)
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(transfers->multi, transfer->easy);
     leave_running(transfer);
-    const char *problem = transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
     struct transfer_answer answer = {.result = result_of(transfer, code),
-                                     .problem =
-                                         transfer->is_too_long ? "the answer is too long" : problem,
+                                     .problem = problem_of(transfer, code),
                                      .status = (int)status,
                                      .body = transfer->body.data ? transfer->body.data : "",
                                      .body_size = transfer->body.size,
@@ -173,6 +194,10 @@ static void set_options(struct transfer *transfer, const struct transfer_request
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transfers_close_socket);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* only the daemon's own settings name a proxy */
     transfers_set_roots(transfer->transfers, easy);
+    if (request->is_once) {
+        curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_sending);
+        curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    }
     if (strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_size);

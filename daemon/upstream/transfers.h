@@ -36,6 +36,7 @@ struct transfer_request {
     const void *body;           /* for POST */
     size_t body_size;
     bool is_urgent;
+    bool is_once; /* is sent once at most: it means something else the second time */
 };
 
 enum transfer_result {
@@ -43,7 +44,9 @@ enum transfer_result {
     TRANSFER_REFUSED,     /* the request surely did not reach the service */
     TRANSFER_UNCONNECTED, /* nor did this one: there was no connection in time */
     TRANSFER_BROKEN,      /* it may have: no answer, or a cut one */
-    TRANSFER_TIMED_OUT    /* likewise */
+    TRANSFER_TIMED_OUT,   /* likewise */
+    TRANSFER_LOST         /* likewise: one that is sent once, on a kept connection which then ended.
+                             Perhaps its peer closed it as idle just then */
 };
 
 /* Valid during the call of `done` only. */

@@ -32,6 +32,7 @@ struct transfer {
     bool is_too_long;
     bool is_running;
     bool is_urgent;
+    bool is_lost;         /* may not be sent again */
     uint64_t began_ns;    /* monotonic; 0: it waits for a connection */
     bool has_other_roots; /* was tried with the built-in ones before */
     char problem[CURL_ERROR_SIZE];

@@ -153,7 +153,7 @@ def test_a_token_is_good_once_and_for_a_day(fake):
         "Expired"
 
 
-def test_a_token_whose_answer_was_lost_is_spent_but_may_be_tried(fake):
+def test_a_token_whose_answer_was_lost_is_spent(fake):
     client = make_client(fake)
     token = start(client)
     fake.fault(operation="get", reset_at="request", lost=True)
@@ -161,7 +161,8 @@ def test_a_token_whose_answer_was_lost_is_spent_but_may_be_tried(fake):
         get(client, token)
     response = refused(client, lambda: get(client, token), "BadRequestException")
     assert problem(response) == "Corrupted"
-    assert fake.notes["ambiguous_reuses"] == 1 and fake.calls(NAME).billed_gets == 1
+    assert [breach.kind for breach in fake.take_breaches()] == ["token"]
+    assert fake.calls(NAME).billed_gets == 1
 
 
 # ---- Errors -------------------------------------------------------------------------------------

@@ -303,7 +303,41 @@ def test_an_answer_that_was_lost_costs_one_session_and_no_version(aws):
         assert aws.fake.calls().starts == 2
         aws.fake.put(NAME, TWO)
         daemon.wait_body(NAME, TWO)
+        expect_no_failure(daemon)
     assert aws.fake.calls().starts == 2
+
+
+def expect_no_failure(daemon):
+    with Reader(daemon.root, NAME) as reader:
+        assert reader("status")["failures"] == 0
+    assert daemon.count_log("WARN|ERROR") == 0, daemon.log()
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["spent", "unseen"])
+def test_a_kept_connection_that_ends_just_as_it_is_used_again_is_no_failure(aws, lost):
+    """Whether the service has dealt with the call or not cannot be told: its token is not sent again."""
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        ended = aws.fake.fault(operation="get", reset_at="request", lost=lost)
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)
+        expect_no_failure(daemon)
+    assert ended.hits == 1
+    log = [call.operation for call in aws.fake.log]
+    assert log[:5] == ["start", "get", "get", "start", "get"]
+
+
+def test_a_connection_that_ends_twice_in_a_check_is_a_failure(aws):
+    aws.fake.put(NAME, ONE)
+    with aws.quick() as daemon:
+        daemon.wait_body(NAME, ONE)
+        ended = aws.fake.fault(operation="get", reset_at="request", times=2)
+        wait_until(lambda: ended.hits == 2)
+        daemon.wait_log("ERROR .*AppConfig cannot be reached: the connection ended without an answer")
+        aws.fake.put(NAME, TWO)
+        daemon.wait_body(NAME, TWO)
+    assert aws.fake.calls().starts == 3
 
 
 def test_a_request_that_was_lost_before_its_repetition_was_refused_is_not_sent_a_third_time(aws):
@@ -319,7 +353,6 @@ def test_a_request_that_was_lost_before_its_repetition_was_refused_is_not_sent_a
             wait_until(lambda: reader("status")["failures"])
         aws.fake.up()
         daemon.wait_body(NAME, TWO)
-    assert aws.fake.notes["ambiguous_reuses"] == 0
     assert aws.fake.calls().starts == 2
 
 

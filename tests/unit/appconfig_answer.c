@@ -213,7 +213,8 @@ static void a_broken_transfer_is_ambiguous_unless_it_was_never_sent(void)
     } cases[] = {{TRANSFER_REFUSED, APPCONFIG_NOT_SENT, ECONNREFUSED},
                  {TRANSFER_UNCONNECTED, APPCONFIG_NOT_SENT, ETIMEDOUT},
                  {TRANSFER_BROKEN, APPCONFIG_AMBIGUOUS, ECONNRESET},
-                 {TRANSFER_TIMED_OUT, APPCONFIG_AMBIGUOUS, ETIMEDOUT}};
+                 {TRANSFER_TIMED_OUT, APPCONFIG_AMBIGUOUS, ETIMEDOUT},
+                 {TRANSFER_LOST, APPCONFIG_LOST, ECONNRESET}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct appconfig_raw raw = {.result = cases[i].given, .problem = "p", .status = 200};
         appconfig_parse(&result, APPCONFIG_GET_LATEST, &raw);

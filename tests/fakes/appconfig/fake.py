@@ -267,7 +267,6 @@ class Fake(Rules):
             if session and session.active is connection:
                 session.active = None
             if token:
-                token.delivered |= delivered
                 token.uses.append(f"{answer.status} at {self.clock.now():.3f}, fault {fault}, "
                                   f"{'' if delivered else 'not '}delivered")
         return delivered and fault.connection != "close"

@@ -114,7 +114,6 @@ class Token:
         self.session = session
         self.issued_at = issued_at
         self.spent = False
-        self.delivered = False  # the answer to its use reached the client
         self.uses = []          # what became of each, for the report of a breach
 
 

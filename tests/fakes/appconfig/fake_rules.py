@@ -83,11 +83,8 @@ class Rules:
             return answers.NAMED["corrupted"]("get", None)
         session, now = token.session, self.clock.now()
         if token.spent:
-            if token.delivered:
-                self.breach("token", f"a token of {session.name} was used twice, now at "
-                                     f"{now:.3f}; before: {'; '.join(token.uses)}")
-            else:
-                self.notes["ambiguous_reuses"] += 1
+            self.breach("token", f"a token of {session.name} was used twice, now at {now:.3f}; "
+                                 f"before: {'; '.join(token.uses)}")
             return answers.NAMED["corrupted"]("get", None)
         if now - token.issued_at >= DAY_S:
             return answers.NAMED["expired"]("get", None)
