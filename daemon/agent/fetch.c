@@ -15,6 +15,7 @@ struct wait {
     const struct fetch *fetch;
     struct http_exchange *exchange;
     struct shmconf_name name;
+    uint64_t longest_ns;
 };
 
 static void answer_good(struct http_exchange *exchange, struct region_version *version)
@@ -64,12 +65,24 @@ static void on_abandoned(void *owner)
     free(wait);
 }
 
+static void on_expired(struct loop *loop, struct loop_timer *timer);
+
+static void start_timer(struct wait *wait)
+{
+    loop_timer_start(wait->fetch->loop, &wait->timer, clock_monotonic_ns() + wait->longest_ns,
+                     on_expired);
+}
+
 static void on_expired(struct loop *loop, struct loop_timer *timer)
 {
     struct wait *wait = (struct wait *)((char *)timer - offsetof(struct wait, timer));
     struct configuration *configuration =
         configurations_find(wait->fetch->configurations, &wait->name);
-    (void)loop;
+    /* The check begins anew as well, and ends the wait if it fails then. */
+    if (loop_timer_was_held_up(loop, timer)) {
+        start_timer(wait);
+        return;
+    }
     source_waiter_cancel(&wait->waiter);
     if (configuration && configuration_version(configuration))
         answer(wait->fetch, wait->exchange, &wait->name);
@@ -91,9 +104,10 @@ static void begin_wait(const struct fetch *fetch, struct http_exchange *exchange
         http_respond_message(exchange, 500, NULL, "no memory for the request");
         return;
     }
-    *wait = (struct wait){.fetch = fetch, .exchange = exchange, .name = *name};
+    *wait = (struct wait){
+        .fetch = fetch, .exchange = exchange, .name = *name, .longest_ns = longest_ns};
     source_waiter_move(waiter, &wait->waiter);
-    loop_timer_start(fetch->loop, &wait->timer, clock_monotonic_ns() + longest_ns, on_expired);
+    start_timer(wait);
     http_exchange_on_abandon(exchange, on_abandoned, wait);
 }
 

@@ -180,10 +180,12 @@ static void expired(struct loop *loop, struct loop_timer *timer)
         loop_timer_start(loop, timer, connection->deadline, expired);
         return;
     }
-    if (connection->state == CONNECTION_HEAD || connection->state == CONNECTION_BODY)
-        connection_refuse(connection, 408);
-    else if (connection->state == CONNECTION_LINGERING)
+    if (connection->state == CONNECTION_LINGERING)
         connection_close(connection);
+    else if (loop_timer_was_held_up(loop, timer)) /* who is frozen together with us is not slow */
+        connection_set_deadline(connection, connection->server->client_timeout_ns);
+    else if (connection->state == CONNECTION_HEAD || connection->state == CONNECTION_BODY)
+        connection_refuse(connection, 408);
     else if (!goes_on(connection))
         reset(connection);
 }

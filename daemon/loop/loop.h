@@ -88,6 +88,12 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dead
                       loop_expired *expired);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
 
+/*
+ * To be called inside `expired`: whether it comes later than scheduling makes it, since the process
+ * was stopped, as in a sandbox that is frozen. What was waited for had less time than it seems.
+ */
+bool loop_timer_was_held_up(const struct loop *loop, const struct loop_timer *timer);
+
 /* The members are the loop's own; `active` may be read. Zeroed memory is a valid idle value. */
 struct loop_op {
     bool active;

@@ -7,6 +7,9 @@
 /* In a timer's position: the rest is an index into `fired`. */
 #define FIRED (SIZE_MAX ^ (SIZE_MAX >> 1))
 
+/* By some scheduling timers come late, but not by so much. */
+static const uint64_t held_up_min = NS_PER_S / 4;
+
 static void place(struct timers *timers, struct loop_timer *timer, size_t position)
 {
     timers->heap[position - 1] = timer;
@@ -90,6 +93,11 @@ void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
     else if (timer->position)
         heap_remove(&loop->timers, timer);
     timer->position = 0;
+}
+
+bool loop_timer_was_held_up(const struct loop *loop, const struct loop_timer *timer)
+{
+    return loop->now - timer->deadline > held_up_min;
 }
 
 /* All that are due leave the heap first: one that is started again meanwhile waits for its turn. */

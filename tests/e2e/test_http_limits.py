@@ -15,12 +15,21 @@ from http_client import (BIG, CHECKOUT, SHOP, Client, begin, connections, path_o
 CHECKOUT_REQUEST = request()
 BIG_REQUEST = request(target=path_of("Shop", "Prod", "Big"))
 TIMEOUT_S = 0.3
+FREEZABLE_S = 1.5
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
     """A daemon that waits for its clients only briefly."""
     with serve(tmp_path_factory.mktemp("hasty"), {"SHMCONF_CLIENT_TIMEOUT_MS": "300"}) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def freezable(tmp_path_factory):
+    """A daemon whose timeout ends in a freeze, and in which a test has time to go on after it."""
+    with serve(tmp_path_factory.mktemp("freezable"),
+               {"SHMCONF_CLIENT_TIMEOUT_MS": f"{FREEZABLE_S}s"}) as daemon:
         yield daemon
 
 
@@ -131,6 +140,41 @@ def test_client_that_reads_on_may_take_longer_than_the_timeout(hasty):
                 # Then it is this machine that has kept us from reading.
                 longest = max(longest, time.monotonic() - last)
                 assert longest > TIMEOUT_S / 3
+
+
+def freeze(daemon):
+    """For longer than the time-out; before and afterwards it has seen what there is to see."""
+    with Client(daemon.port) as witness:
+        witness.expect(200)
+        daemon.send(signal.SIGSTOP)
+        time.sleep(FREEZABLE_S + 1)
+        daemon.send(signal.SIGCONT)
+        witness.expect(200)
+
+
+def test_a_client_that_is_frozen_amid_its_request_is_not_late(freezable):
+    text = request("POST", SHOP, "Content-Length: 3", body=b"abc")
+    for cut in (20, len(text) - 1):
+        with Client(freezable.port) as client:
+            client.send(text[:cut])
+            freeze(freezable)
+            client.send(text[cut:])
+            assert client.answer("POST").status == 405
+
+
+def test_a_client_that_is_frozen_amid_an_answer_reads_it_to_its_end(freezable):
+    with Client(freezable.port, receive_buffer=4096) as client:
+        client.send(BIG_REQUEST)
+        size = int(client.read_head()["Content-Length"])
+        freeze(freezable)
+        assert client.read(size) == BIG
+
+
+def test_a_client_that_is_slow_after_a_freeze_is_refused(freezable):
+    with Client(freezable.port) as client:
+        client.send(b"GET /")
+        freeze(freezable)
+        assert client.answer().status == 408
 
 
 def test_hang_up_at_every_byte(patient):

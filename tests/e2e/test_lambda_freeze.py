@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sandbox stands still between invocations, and perhaps goes on from a copy of its memory."""
+import concurrent.futures
 import contextlib
 import random
 import signal
@@ -116,6 +117,21 @@ def test_calls_that_were_frozen_are_no_failure_three_times_in_a_row(aws, seconds
         aws.fake.put(NAME, "1", content_type="text/plain")
         aws.fake.clear_faults()
         wait_until(lambda: reader("enter")["text"] == "1")
+
+
+@pytest.mark.parametrize("stalled", ["start", "get"])
+def test_who_waits_for_a_first_fetch_through_a_freeze_gets_it(aws, stalled):
+    """Longer than such a wait may be; the service sends no answer to what was under way."""
+    aws.fake.put(NAME, "text", content_type="text/plain")
+    with extension(aws, prefetch=(), SHMCONF_REQUEST_TIMEOUT="400ms") as (_, daemon), \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        stall = aws.fake.fault(operation=stalled, stall="request")
+        answer = pool.submit(daemon.get, url(NAME))
+        wait_until(lambda: stall.hits)
+        freeze(daemon, 2.5)
+        assert answer.result().text == "text"
+        stall.release()
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
 
 
 @pytest.mark.parametrize("mode", ["wait", "background"])
