@@ -25,7 +25,7 @@ static const uint64_t held_up_min = NS_PER_S / 4;
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 
 /* How often a check may be begun anew: a machine may be so slow that it seems to stand still. */
-enum { BEGUN_ANEW_MAX = 3 };
+enum { BEGUN_ANEW_MAX = 5 };
 
 static void step(struct follow *follow);
 
