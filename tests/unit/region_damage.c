@@ -103,6 +103,8 @@ static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
     fixture_restart(f);
     entry = fixture_entry(f, "A:B:C");
     CHECK(region_entry_version(entry) == NULL);
+    struct shmconf_head head = fixture_head(f, "A/B/C/head");
+    CHECK(head.cells[head.seq & 1].record.state & SHMCONF_MOVED); /* whoever publishes next */
     CHECK(shmconf_open(&late, "A:B:C", 0) == 0);
     CHECK(shmconf_enter(&late) == NULL);
     shmconf_leave(&late);
