@@ -43,7 +43,7 @@ struct extension {
     struct source_waiter waiter; /* for the polls between an event and the next question */
     struct loop_timer limit;     /* of that wait, or of a pause before a call is repeated */
     uint64_t started_ns;
-    uint64_t asked_ns; /* CLOCK_BOOTTIME, when it first asked for the next event; 0: not yet */
+    bool has_asked; /* for the next event */
     bool is_registered;
     bool is_stopping;
     bool is_asking_again; /* and has said so */
@@ -117,9 +117,9 @@ static void on_limit(struct loop *loop, struct loop_timer *timer)
 
 /* Begins what is due and waits for it, no longer than `longest_ns`; then asks for the next event.
  */
-static void poll_and_ask(struct extension *extension, uint64_t parked_ns, uint64_t longest_ns)
+static void poll_and_ask(struct extension *extension, uint64_t longest_ns)
 {
-    if (!extension->source || !source_settle(extension->source, parked_ns, &extension->waiter)) {
+    if (!extension->source || !source_settle(extension->source, &extension->waiter)) {
         ask(extension);
         return;
     }
@@ -159,8 +159,7 @@ static void invoke(struct extension *extension, const struct extensions_event *e
     uint64_t left_ns = invocation_left(extension, event);
     if (left_ns < longest_ns + margin_ns)
         longest_ns = left_ns > margin_ns ? left_ns - margin_ns : 0;
-    poll_and_ask(extension, clock_ns(CLOCK_BOOTTIME) - extension->asked_ns,
-                 extension->options.waits ? longest_ns : 0);
+    poll_and_ask(extension, extension->options.waits ? longest_ns : 0);
 }
 
 /* Managed instances may have longer than a sandbox. */
@@ -226,11 +225,10 @@ static void ask(struct extension *extension)
 {
     if (extension->is_stopping)
         return;
-    if (extension->asked_ns == 0)
+    if (!extension->has_asked)
         log_info("ready for the first invocation %.1f ms after the start",
                  (double)(clock_monotonic_ns() - extension->started_ns) / (double)NS_PER_MS);
-    if (!extension->is_asking_again)
-        extension->asked_ns = clock_ns(CLOCK_BOOTTIME);
+    extension->has_asked = true;
     if (extensions_api_next(extension->api, on_event, extension) != 0)
         ask_later(extension);
 }
@@ -329,14 +327,14 @@ int extension_resume(struct extension **out, struct loop *loop,
     if (rc)
         return rc;
     extensions_api_set_id((*out)->api, id);
-    (*out)->asked_ns = clock_ns(CLOCK_BOOTTIME); /* who had this identifier has asked before */
+    (*out)->has_asked = true; /* by who had this identifier */
     return 0;
 }
 
 void extension_start(struct extension *extension, struct source *source)
 {
     extension->source = source;
-    poll_and_ask(extension, 0, EXTENSION_INIT_WAIT_S * NS_PER_S);
+    poll_and_ask(extension, EXTENSION_INIT_WAIT_S * NS_PER_S);
 }
 
 const char *extension_id(const struct extension *extension)

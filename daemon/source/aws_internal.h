@@ -121,7 +121,7 @@ void aws_source_share_nothing(struct follow *follow);
 
 /* aws_settle.c: the `settle` of this source; and what is to be called last when a check has ended.
  */
-bool aws_source_settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter);
+bool aws_source_settle(struct source *base, struct source_waiter *waiter);
 void aws_source_end_check(struct aws_source *source);
 
 /* Whether a check runs. */

@@ -71,7 +71,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
  */
 void aws_source_look_for_event(struct aws_source *source)
 {
-    aws_source_look_for_thaw(source, 0);
+    aws_source_look_at_beat(source);
     if (source->snapshot == SNAPSHOT_PARKED && !source->is_stopping) {
         uint64_t now = clock_monotonic_ns();
         if (!source->restored_ns || now - source->restored_ns > first_event_max) {

@@ -304,10 +304,9 @@ static void check(struct source *base)
 }
 
 /* What changes is read at once, and nothing waits for an answer. */
-static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
+static bool settle(struct source *base, struct source_waiter *waiter)
 {
     (void)base;
-    (void)parked_ns;
     (void)waiter;
     return false;
 }

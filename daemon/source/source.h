@@ -35,7 +35,7 @@ struct source_kind {
     enum source_wanted (*want)(struct source *source, const struct shmconf_name *name,
                                struct source_waiter *waiter, struct error *error);
     void (*check)(struct source *source);
-    bool (*settle)(struct source *source, uint64_t parked_ns, struct source_waiter *waiter);
+    bool (*settle)(struct source *source, struct source_waiter *waiter);
     void (*stop)(struct source *source, void (*closed)(void *context), void *context);
     void (*close)(struct source *source);
 };
@@ -62,13 +62,11 @@ static inline void source_check(struct source *source)
 
 /*
  * Begins every check that is due. False when none runs then; else the waiter's `done` is called,
- * never inside, when none runs any more. `parked_ns` is how long the process may have stood still
- * without a clock that tells: after some seconds connections are dead and half-read answers old.
+ * never inside, when none runs any more.
  */
-static inline bool source_settle(struct source *source, uint64_t parked_ns,
-                                 struct source_waiter *waiter)
+static inline bool source_settle(struct source *source, struct source_waiter *waiter)
 {
-    return source->kind->settle(source, parked_ns, waiter);
+    return source->kind->settle(source, waiter);
 }
 
 /*

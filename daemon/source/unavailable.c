@@ -23,10 +23,9 @@ static void check(struct source *base)
     (void)base;
 }
 
-static bool settle(struct source *base, uint64_t parked_ns, struct source_waiter *waiter)
+static bool settle(struct source *base, struct source_waiter *waiter)
 {
     (void)base;
-    (void)parked_ns;
     (void)waiter;
     return false;
 }

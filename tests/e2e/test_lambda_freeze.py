@@ -82,8 +82,8 @@ def frozen_amid_a_poll(aws, seconds, **settings):
 
 
 def test_a_poll_that_was_frozen_is_begun_anew_by_the_invocation(aws):
-    with frozen_amid_a_poll(aws, 2.5, SHMCONF_REQUEST_TIMEOUT="20s") as (api, _, reader):
-        api.invoke(left_s=30)
+    with frozen_amid_a_poll(aws, 2.5, SHMCONF_REQUEST_TIMEOUT="60s") as (api, _, reader):
+        api.invoke(left_s=10)
         api.wait_parked(2)
         assert reader("enter")["text"] == "1"
 
