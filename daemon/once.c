@@ -53,7 +53,7 @@ static void report(struct once_item *item)
         configuration ? configuration_version(configuration) : NULL;
     if (!configuration)
         report_failure(item, "there is no such configuration");
-    else if (configuration_state(configuration) == CONFIGURATION_LIVE && version)
+    else if (configuration_error(configuration)->code == 0 && version)
         printf("%s generation %" PRIu64 ", %zu bytes, %s\n", item->text, version->generation,
                version->size, version->content_type);
     else

@@ -16,7 +16,6 @@ struct configuration {
     struct configurations *set;
     struct configuration *next;
     struct region_entry *entry;
-    enum configuration_state state;
     struct shmconf_record status;
     uint64_t delay_ns;  /* from a check's end to the next one */
     struct error error; /* of the last check */
@@ -249,7 +248,6 @@ int configuration_deliver(struct configuration *configuration, const struct regi
     if (rc == REGION_KEPT && error.code)
         log_once(&configuration->region_error, &error);
     configuration->status = *region_entry_record(configuration->entry);
-    configuration->state = CONFIGURATION_LIVE;
     configuration->error.code = 0;
     if (rc > 0)
         log_info("%s data for '%s' in %.3fms", is_first ? "retrieved initial" : "updated cache",
@@ -266,8 +264,6 @@ void configuration_unchanged(struct configuration *configuration)
         log_info("'%s' is good again", configuration_text(configuration));
     configuration->error.code = 0;
     stamp(configuration, true);
-    if (region_entry_version(configuration->entry))
-        configuration->state = CONFIGURATION_LIVE;
     store_status(configuration);
 }
 
@@ -292,12 +288,10 @@ static void fail(struct configuration *configuration, const struct error *reason
     configuration->status.error = (uint32_t)reason->code;
     configuration->answer = answer ? *answer : (struct configuration_answer){0};
     configuration->status.http_status = configuration->answer.status;
-    configuration->state =
-        region_entry_version(configuration->entry) ? CONFIGURATION_STALE : CONFIGURATION_FAILED;
     if (is_news(&configuration->error, reason) &&
         (!limit || log_limit_allows(limit, reason->subject, clock_monotonic_ns())))
         log_subject(LOG_LEVEL_ERROR, reason->subject, "%s%s", reason->message,
-                    configuration->state == CONFIGURATION_STALE ? "; the last version stays" : "");
+                    configuration_version(configuration) ? "; the last version stays" : "");
     configuration->error = *reason;
     store_status(configuration);
 }
@@ -312,11 +306,6 @@ void configuration_fail_unlisted(struct configuration *configuration, const stru
                                  const struct configuration_answer *answer)
 {
     fail(configuration, reason, answer, &configuration->set->unlisted);
-}
-
-enum configuration_state configuration_state(const struct configuration *configuration)
-{
-    return configuration->state;
 }
 
 struct region_version *configuration_version(const struct configuration *configuration)

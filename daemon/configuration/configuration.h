@@ -17,13 +17,6 @@
 struct configuration;
 struct configurations;
 
-enum configuration_state {
-    CONFIGURATION_PENDING, /* no good check yet */
-    CONFIGURATION_LIVE,    /* the last check was good */
-    CONFIGURATION_STALE,   /* there is a version, but the last check failed */
-    CONFIGURATION_FAILED,  /* there is none, and the last check failed */
-};
-
 /* How a server refused. */
 struct configuration_answer {
     uint32_t status;   /* of HTTP; 0: there was no answer */
@@ -93,8 +86,6 @@ void configuration_fail(struct configuration *configuration, const struct error 
  */
 void configuration_fail_unlisted(struct configuration *configuration, const struct error *reason,
                                  const struct configuration_answer *answer);
-
-enum configuration_state configuration_state(const struct configuration *configuration);
 
 /* The last good version, or NULL; borrowed until the next call for this configuration. */
 struct region_version *configuration_version(const struct configuration *configuration);
