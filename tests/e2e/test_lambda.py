@@ -221,7 +221,7 @@ def test_every_shutdown_ends_it_and_leaves_the_region(aws, event):
             assert reader("enter")["text"] == ONE
 
 
-@pytest.mark.parametrize("deadline", [None, 0, "soon"])
+@pytest.mark.parametrize("deadline", [None, 0, "soon", 1.9e13])  # the last fits no nanoseconds
 def test_a_shutdown_without_a_deadline_has_a_second(aws, deadline):
     aws.fake.put(NAME, ONE)
     with extension(aws) as (api, daemon):
@@ -364,6 +364,17 @@ def test_a_proxy_of_the_function_is_not_for_the_events(aws):
         api.invoke()
         api.wait_parked(2)
         assert daemon.get(url(NAME)).text == ONE
+
+
+def test_the_connection_to_lambda_is_kept_through_a_long_poll(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, _):
+        asked_on = api.parked
+        slow = aws.fake.fault(operation="get", delay=2.5)
+        wait_until(lambda: slow.hits)
+        api.invoke(left_s=100)
+        api.wait_parked(2)
+        assert api.parked is asked_on
 
 
 def test_long_silence_is_no_error(aws):

@@ -108,6 +108,18 @@ def test_a_question_that_gets_no_answer_is_asked_again(aws):
         invoke(api)
 
 
+def test_questions_that_got_no_answer_are_counted_until_one_does(aws):
+    """In a long life there may be more of them than an API is awaited for."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        for turn in (1, 2):
+            with api.changed:
+                api.refusals["next"] = [(None, None)] * 28
+            api.invoke()
+            api.wait_parked(1 + turn)
+        assert daemon.count_log("gave no answer to event/next.*asking again") == 2
+
+
 def expect_asked_again(api, daemon, aws):
     """The event of the lost connection is lost; the next one is not, nor the process."""
     api.wait(lambda api: api.repetitions >= 3)
@@ -230,6 +242,16 @@ def test_a_setting_that_may_not_be_ignored_serves_nothing_and_runs_the_function(
         expect_line(daemon, "ACCESS_TOKEN", "nothing is served")
         assert "secret" not in daemon.log()
     assert aws.fake.calls().starts == 0
+
+
+def test_on_managed_instances_it_goes_on_without_invocations(aws):
+    """Lambda refuses who registers for them there."""
+    with extension(aws, ExtensionsApi(managed=True), start=False,
+                   AWS_LAMBDA_INITIALIZATION_TYPE="lambda-managed-instances",
+                   AWS_APPCONFIG_EXTENSION_ACCESS_TOKEN="x") as (api, daemon):
+        start_without_server(daemon)
+        api.wait_parked(1)
+        assert api.registrations == [["SHUTDOWN"]]
 
 
 def test_what_is_refused_is_told_where_the_log_goes(aws, tmp_path):
@@ -423,6 +445,21 @@ def test_a_region_held_by_a_survivor_leaves_http_until_it_is_free(aws):
         assert daemon.count_log(" (WARN|ERROR) ") == 1, daemon.log()
     calls = aws.fake.calls()
     assert calls.starts == 1 and calls.received == 1
+
+
+def test_a_region_that_comes_late_is_told_once(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, start=False, **quick(aws)) as (api, daemon):
+        daemon.root.mkdir()
+        held = os.open(daemon.root, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        daemon.start()
+        api.wait_parked(1)
+        os.close(held)
+        daemon.wait_log("INFO there is a region now")
+        gets = aws.fake.calls().gets
+        aws.fake.wait_calls(lambda calls: calls.gets >= gets + 3)
+        assert daemon.count_log("there is a region now") == 1
 
 
 def quick(aws):

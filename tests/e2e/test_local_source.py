@@ -99,6 +99,9 @@ def test_new_changed_deleted_and_restored_file(tmp_path, backend):
         assert time.monotonic() - start < 4, "not woken: it looks by itself every 5 s"
         second = reader.wait_text('{"limit": 2}')
         assert (second["generation"], second["instance"]) == (2, first["instance"])
+        assert second["fetched_ns"] > first["fetched_ns"]
+        status = reader("status")
+        assert status["next_ns"] - status["tried_ns"] == status["interval_s"] * 10**9 > 0
         etag = daemon.wait_body(name, '{"limit": 2}').headers["ETag"]
         daemon.wait_log(f"updated cache data for '{name}'")
         assert reader("status")["error"] == 0

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -172,6 +173,20 @@ def test_region_without_permission_keeps_serving_and_recovers(open_path, backend
         daemon.wait_body(NAME, "meanwhile")
         with Reader(daemon.root, NAME, uid=uid) as reader:
             reader.wait_text("meanwhile")
+
+
+def test_what_stands_in_the_way_again_is_told_again(tmp_path, backend):
+    with Daemon(tmp_path, backend) as daemon:
+        daemon.put("A:B:C.txt", "text")
+        daemon.wait_body("A:B:C", "text")
+        for turn in (1, 2):
+            daemon.send(signal.SIGSTOP)  # or it makes the directory anew in between
+            shutil.rmtree(daemon.root / "A")
+            (daemon.root / "A").touch()
+            daemon.send(signal.SIGCONT)
+            wait_until(lambda: daemon.count_log(" ERROR .*Not a directory") == turn)
+            (daemon.root / "A").unlink()
+            wait_until(lambda: daemon.count_log("A:B:C: was removed .* published it again") == turn)
 
 
 def test_full_disk_keeps_the_last_version(tmp_path, backend, need_root):
