@@ -9,7 +9,6 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "upstream/transfers.h"
 
 /* The connection is local and outlives freezes: it is kept, however long it was idle. */
@@ -60,7 +59,7 @@ static void parse_event(struct extensions_event *event, const struct transfer_an
     if (cJSON_IsNumber(deadline) && deadline->valuedouble > 0 && deadline->valuedouble < 9e12)
         event->deadline_ns = (uint64_t)deadline->valuedouble * NS_PER_MS;
     if (reason)
-        json_escape(event->reason, sizeof event->reason, reason, strlen(reason));
+        snprintf(event->reason, sizeof event->reason, "%s", reason);
     cJSON_Delete(json);
 }
 
@@ -78,15 +77,13 @@ static bool take_id(struct extensions_api *api, const struct transfer_answer *an
     return true;
 }
 
-/* What the service says of itself: errorType and errorMessage of its JSON. */
+/* What the service says of itself: errorType and errorMessage of its JSON. The log escapes it. */
 static int describe(struct error *error, int code, const char *what,
                     const struct transfer_answer *answer)
 {
-    char shown[256];
-    size_t size = answer->body_size < 200 ? answer->body_size : 200;
-    json_escape(shown, sizeof shown, answer->body, size);
-    return error_set(error, code, "", "Lambda's Extensions API answered %d to %s: %s",
-                     answer->status, what, shown);
+    int size = answer->body_size < 200 ? (int)answer->body_size : 200;
+    return error_set(error, code, "", "Lambda's Extensions API answered %d to %s: %.*s",
+                     answer->status, what, size, answer->body);
 }
 
 /*

@@ -336,22 +336,22 @@ def test_managed_instances_have_as_long_for_their_end_as_lambda_says(aws):
         assert daemon.count_log(r"SHUTDOWN \(spindown\): [0-9]{3,4}\.[0-9] s are left") == 1
 
 
-def copy(program, entry):
-    entry.write_bytes(Path(program).read_bytes())
-    entry.chmod(0o755)
-
-
-def link(program, entry):
-    entry.symlink_to(program)
-
-
-@pytest.mark.parametrize("place", [copy, link])
-def test_it_registers_under_the_name_of_its_file(aws, tmp_path, place):
-    entry = tmp_path / "my-configuration"
+def test_it_registers_under_the_name_of_its_file(aws, tmp_path):
+    other = tmp_path / "my-configuration"
     aws.fake.put(NAME, ONE)
     with extension(aws, ExtensionsApi("my-configuration"), start=False) as (api, daemon):
-        place(daemon.command[0], entry)
-        daemon.command[0] = str(entry)
+        other.write_bytes(Path(daemon.command[0]).read_bytes())
+        other.chmod(0o755)
+        daemon.command[0] = str(other)
+        daemon.start()
+        api.wait_parked(1)
+
+
+def test_it_registers_under_the_name_of_a_link_to_it(aws, tmp_path):
+    link = tmp_path / "my-configuration"
+    with extension(aws, ExtensionsApi(link.name), prefetch=(), start=False) as (api, daemon):
+        link.symlink_to(daemon.command[0])
+        daemon.command[0] = str(link)
         daemon.start()
         api.wait_parked(1)
 

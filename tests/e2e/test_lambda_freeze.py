@@ -50,6 +50,21 @@ def test_an_update_is_there_after_one_invocation_however_long_the_freeze(aws):
     assert calls.gets <= 2 * 12 + 1
 
 
+@pytest.mark.parametrize("stalled", ["start", "get"])
+def test_who_waits_for_a_first_fetch_through_a_freeze_gets_it(aws, stalled):
+    """Longer than such a wait may be; the service sends no answer to what was under way."""
+    aws.fake.put(NAME, "text", content_type="text/plain")
+    with extension(aws, prefetch=(), SHMCONF_REQUEST_TIMEOUT="400ms") as (_, daemon), \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        stall = aws.fake.fault(operation=stalled, stall="request")
+        answer = pool.submit(daemon.get, url(NAME))
+        wait_until(lambda: stall.hits)
+        freeze(daemon, 2.5)
+        assert answer.result().text == "text"
+        stall.release()
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+
+
 def test_a_connection_that_died_without_a_word_is_not_asked(aws):
     """As of a network between that has forgotten it: nothing comes back on it, not even an end."""
     aws.fake.poll_interval_s = 6
@@ -117,21 +132,6 @@ def test_calls_that_were_frozen_are_no_failure_five_times_in_a_row(aws, seconds,
         aws.fake.put(NAME, "1", content_type="text/plain")
         aws.fake.clear_faults()
         wait_until(lambda: reader("enter")["text"] == "1")
-
-
-@pytest.mark.parametrize("stalled", ["start", "get"])
-def test_who_waits_for_a_first_fetch_through_a_freeze_gets_it(aws, stalled):
-    """Longer than such a wait may be; the service sends no answer to what was under way."""
-    aws.fake.put(NAME, "text", content_type="text/plain")
-    with extension(aws, prefetch=(), SHMCONF_REQUEST_TIMEOUT="400ms") as (_, daemon), \
-            concurrent.futures.ThreadPoolExecutor(1) as pool:
-        stall = aws.fake.fault(operation=stalled, stall="request")
-        answer = pool.submit(daemon.get, url(NAME))
-        wait_until(lambda: stall.hits)
-        freeze(daemon, 2.5)
-        assert answer.result().text == "text"
-        stall.release()
-        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
 
 
 @pytest.mark.parametrize("mode", ["wait", "background"])
