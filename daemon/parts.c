@@ -111,6 +111,7 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
         .connections_max = settings->max_connections,
         .idle_max_s = settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
         .roots = &roots,
+        .has_no_copies = settings->lambda && !extension_is_snapshot(),
         .keeps_fresh = settings->lambda != NULL,
         .is_snapshot = settings->lambda && extension_is_snapshot(),
         .is_waited_for = settings->lambda && !extension_is_managed() &&

@@ -369,6 +369,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->loop = loop;
     source->credentials = options->credentials;
     source->configurations = configurations;
+    source->has_no_copies = options->has_no_copies;
     source->poll_interval_ns = options->poll_interval_ns;
     source->snapshot = options->is_snapshot ? SNAPSHOT_STARTING : SNAPSHOT_NONE;
     source->is_waited_for = options->is_waited_for;

@@ -19,7 +19,8 @@ struct aws_source_options {
     unsigned connections_max;
     const struct roots *roots; /* its texts are borrowed until the source is closed */
     unsigned idle_max_s;       /* see struct transfers_options */
-    bool keeps_fresh; /* what is listed, but recovered and fresh, is not fetched at the start */
+    bool has_no_copies; /* nobody restores snapshots of this process: its tokens are its own */
+    bool keeps_fresh;   /* what is listed, but recovered and fresh, is not fetched at the start */
     bool is_snapshot; /* copies of this process go on from here: each needs a session of its own */
     bool is_waited_for; /* what checks take is paid for: after slow failures the pause is longer */
     const char *prefetch_list;         /* NULL: none; otherwise as the setting of that name */

@@ -49,6 +49,7 @@ struct aws_source {
     struct credentials_provider *credentials;
     void (*closed)(void *context); /* what stop() was called with */
     void *context;
+    bool has_no_copies; /* see struct aws_source_options */
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
     unsigned session_interval_s; /* what sessions promise */

@@ -10,6 +10,12 @@ static const uint64_t late_max = 2 * NS_PER_S;
 /* The first event after a restore comes no later than this, if the restore was noticed before. */
 static const uint64_t first_event_max = 10 * NS_PER_S;
 
+/* What a copy knows, others know as well. */
+static bool may_be_copy(const struct aws_source *source, enum thaw_kind kind)
+{
+    return kind == THAW_RESTORED && !source->has_no_copies;
+}
+
 static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_ns, uint64_t now)
 {
     struct schedule shifted = follow->schedule;
@@ -18,7 +24,7 @@ static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_n
     schedule_elapse(&shifted, is_copy ? UINT64_MAX : missed_ns);
     if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
         return; /* the clock may only have been set: the service counts on */
-    if (kind == THAW_RESTORED)
+    if (may_be_copy(follow->source, kind))
         follow_drop_token(follow);
     follow->schedule = shifted;
 }
@@ -36,7 +42,7 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
     /* A snapshot is taken when nobody waits for checks; before that a clock was set. */
     if (source->snapshot == SNAPSHOT_PARKED && !source->settled)
         source->restored_ns = now;
-    transfers_drop_idle(source->transfers, kind == THAW_RESTORED);
+    transfers_drop_idle(source->transfers, may_be_copy(source, kind));
     if (kind != THAW_NONE)
         appconfig_data_drop_credentials(source->data);
     /* Each once: what was missed meanwhile is not made up for. */

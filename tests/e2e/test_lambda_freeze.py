@@ -211,6 +211,26 @@ def test_a_restored_snapshot_starts_anew_at_its_first_invocation(aws, tmp_path):
     assert aws.fake.calls().received == 3
 
 
+def test_a_freeze_that_stops_all_but_the_wall_clock_keeps_the_session(aws, tmp_path):
+    """Without SnapStart nobody else has its token."""
+    clock = WallClock(tmp_path / "clock")
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, **clock.environment()) as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        for turn in (1, 2):
+            aws.fake.put(NAME, str(turn), content_type="text/plain")
+            daemon.send(signal.SIGSTOP)
+            aws.fake.advance(600)
+            aws.fake.skew_s = 600 * turn
+            clock.write(f"+{aws.fake.skew_s}")
+            daemon.send(signal.SIGCONT)
+            api.invoke(left_s=aws.fake.skew_s + 3)
+            api.wait_parked(1 + turn)
+            assert reader("enter")["text"] == str(turn)
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+    assert (aws.fake.calls().starts, aws.fake.calls().gets) == (1, 3)
+
+
 def test_the_first_event_is_that_of_a_restored_copy_whatever_the_clocks_say(aws):
     """Which of them stand still meanwhile is not documented: here none does, and little time passes."""
     aws.fake.put(NAME, '"old"')
