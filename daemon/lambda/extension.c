@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/auxv.h>
 
 #include "base/clock.h"
 #include "lambda/extensions_api.h"
@@ -72,14 +71,12 @@ bool extension_is_snapshot(void)
 }
 
 /*
- * Lambda knows an external extension by its entry in /opt/extensions, so a renamed one goes on
- * working, and so does a link: /proc/self/exe would name what it points to.
+ * Lambda knows an external extension by its entry in /opt/extensions, which is what it starts. So a
+ * renamed one goes on working, and a link, whose end /proc/self/exe would name.
  */
 static void own_name(char name[NAME_SIZE])
 {
-    const char *path = (const char *)getauxval(AT_EXECFN);
-    if (!path)
-        path = program_invocation_name;
+    const char *path = program_invocation_name;
     const char *slash = strrchr(path, '/');
     snprintf(name, NAME_SIZE, "%s", slash ? slash + 1 : path);
 }
