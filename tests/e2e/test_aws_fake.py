@@ -324,7 +324,7 @@ def test_two_polls_of_one_session_at_once_are_a_breach(fake):
     thread.start()
     fake.wait_calls(lambda calls: calls.gets == 1)
     response, _ = exchange(fake, "GET", poll_path(token))
-    assert response.status == 400 and kinds(fake) == ["parallel"]
+    assert response.status == 400 and kinds(fake) == ["parallel", "token"]
     stalled.release()
     thread.join()
 
