@@ -14,6 +14,10 @@
 /* How often a port that is free on one address may turn out to be taken on another. */
 enum { PORT_ATTEMPTS = 16 };
 
+/* How many clients wait in the kernel; it takes no more than net.core.somaxconn. musl's SOMAXCONN
+ * is 128, which a burst exceeds. */
+enum { LISTEN_BACKLOG = 4096 };
+
 union address {
     struct sockaddr any;
     struct sockaddr_in ipv4;
@@ -164,7 +168,7 @@ static int open_socket(struct place *place, unsigned port)
     if (code < 0)
         return code;
     set_port(place, port);
-    if (bind(fd, &place->address.any, place->size) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, &place->address.any, place->size) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
         return -errno;
     return steal_fd(&fd);
 }
