@@ -178,9 +178,9 @@ class Function:
         finally:
             connection.close()
 
-    def try_invoke(self):
+    def try_invoke(self, event="{}"):
         """Status and answer."""
-        status, body = self.call("POST", INVOCATIONS, "{}")
+        status, body = self.call("POST", INVOCATIONS, event)
         try:
             return status, json.loads(body)
         except ValueError:

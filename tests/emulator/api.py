@@ -22,14 +22,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, body=b"", headers=None):
+    def answer(self, status, body=b"", headers=None, chunk=None):
+        """`chunk`: in pieces of so many bytes, whose sum is not announced."""
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        framing = ("Transfer-Encoding", "chunked") if chunk else ("Content-Length", str(len(body)))
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+        for name, value in (framing, ("Content-Type", "application/json"), *(headers or {}).items()):
             self.send_header(name, value)
         self.end_headers()
+        if chunk:
+            pieces = [body[i:i + chunk] for i in range(0, len(body), chunk)]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
         self.wfile.write(body)
 
     def serve(self):
@@ -56,6 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Api(Handler):
     """What the processes of the sandbox see at AWS_LAMBDA_RUNTIME_API."""
+    event_chunk = None
 
     def call(self, function, match, body):
         """A request may wait for the lock while its sender is killed: then it is nobody's, and not
@@ -88,7 +93,8 @@ class Api(Handler):
         self.answer(200, invocation.payload, {
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:012345678912:function"})
+            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:012345678912:function"},
+            self.event_chunk)
 
     def response(self, match, body):
         self.sandbox.respond(match.group(1), body, match.group(2) == "error")

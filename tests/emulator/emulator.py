@@ -34,6 +34,8 @@ def main():
     parser.add_argument("--freeze", action="store_true")
     parser.add_argument("--extension-variable", action="append", default=[], metavar="NAME=VALUE",
                         help="for extensions only")
+    parser.add_argument("--event-chunk", type=int, metavar="BYTES",
+                        help="invocations reach the runtime in chunks of so many bytes")
     parser.add_argument("bootstrap")
     parser.add_argument("handler", nargs="?", default="")
     options = parser.parse_args()
@@ -41,6 +43,7 @@ def main():
     programs = Programs(options.runtime_api_address, options.bootstrap, options.handler,
                         dict(pair.split("=", 1) for pair in options.extension_variable))
     sandbox = Sandbox(programs, timeout_s, options.freeze, say)
+    Api.event_chunk = options.event_chunk
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())

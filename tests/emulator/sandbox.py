@@ -142,7 +142,7 @@ class Sandbox:
 
     def ended(self, process):
         with self.changed:
-            if process in self.running and not self.is_ending:
+            if process in self.running and not self.is_ending and not self.crash:
                 self.crash = f"{process.name} ended with {process.popen.returncode}"
             self.changed.notify_all()
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A function for provided.al2023: answers with its configuration, which the extension of shmconf's
- * layer keeps in shared memory. Without the layer, or before there is a first version, it answers
- * with what is built in.
+ * layer keeps in shared memory, and with the event. Without the layer, or before there is a first
+ * version, it answers with the configuration that is built in.
  */
 #include <shmconf.h>
 
@@ -38,21 +38,35 @@ static const struct shmconf_version *enter(struct function *function)
     return version;
 }
 
-static int handle(void *context, const struct runtime_event *event, FILE *answer)
+/* Puts the configuration as it is into the answer: the daemon has seen whether it is JSON. */
+static int write_configuration(const struct shmconf_version *version, FILE *answer)
 {
-    struct function *function = context;
-    (void)event;
-    function->invocations++;
-    const struct shmconf_version *version = enter(function);
     struct shmconf_slice text = {.data = built_in, .size = sizeof built_in - 1};
+    if (version && version->kind != SHMCONF_JSON) {
+        fprintf(answer, "the configuration is no JSON, its type is %.*s: deploy a JSON document",
+                (int)version->content_type.size, version->content_type.data);
+        return -1;
+    }
     if (version)
         text = shmconf_text(version);
     fputs("{\"configuration\": ", answer);
-    fwrite(text.data, 1, text.size, answer); /* the daemon has seen that it is JSON */
+    fwrite(text.data, 1, text.size, answer);
     fprintf(answer, ", \"generation\": %" PRIu64, version ? version->generation : 0);
-    fprintf(answer, ", \"process\": %ld, \"invocation\": %lu}", (long)getpid(),
+    return 0;
+}
+
+static int handle(void *context, const struct runtime_event *event, FILE *answer)
+{
+    struct function *function = context;
+    function->invocations++;
+    int rc = write_configuration(enter(function), answer);
+    shmconf_leave(&function->config); /* from here on the version may not be used */
+    if (rc != 0)
+        return rc;
+    fprintf(answer, ", \"process\": %ld, \"invocation\": %lu, \"event\": ", (long)getpid(),
             function->invocations);
-    shmconf_leave(&function->config); /* from here on `text` may not be used */
+    fwrite(event->json, 1, event->size, answer);
+    fputc('}', answer);
     return 0;
 }
 
