@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS = ROOT / "tests" / "integration" / "consumers"
 SIZE_MAX = {"extensions/shmconfd": 1 << 20, "bin/shmcat": 384 << 10}
+ZIP_MAX = {"x86_64": 640 << 10, "arm64": 704 << 10}  # what docs/building.md says, and a little more
 MACHINE = {"x86_64": "X86-64", "arm64": "AArch64"}
 OTHERS = ["THIRD_PARTY_NOTICES", "share/doc/shmconf/LICENSE", "share/doc/shmconf/LICENSE-MIT",
           "include/shmconf-single.h", "lib/pkgconfig/shmconf.pc",
@@ -32,6 +33,11 @@ NOTICES = {"curl": "Daniel Stenberg", "mbedtls": "Apache License", "c-ares": "M.
 def output(*command, **options):
     return subprocess.run([*map(str, command)], check=True, text=True, capture_output=True,
                           timeout=60, **options).stdout
+
+
+def wrong_archive(archive, arch):
+    if archive.stat().st_size > ZIP_MAX[arch]:
+        yield f"{archive.name}: {archive.stat().st_size} bytes, more than {ZIP_MAX[arch]}"
 
 
 def unpack(archive, tree):
@@ -100,9 +106,9 @@ def wrong_consumers(tree, scratch):
         yield f"consumers: {error} {error.stderr}"
 
 
-def problems(tree, arch, scratch):
-    return [*wrong_files(tree), *wrong_programs(tree, arch), *wrong_notices(tree),
-            *wrong_consumers(tree, scratch)]
+def problems(archive, tree, arch, scratch):
+    return [*wrong_archive(archive, arch), *wrong_files(tree), *wrong_programs(tree, arch),
+            *wrong_notices(tree), *wrong_consumers(tree, scratch)]
 
 
 def replace(path, old, new):
@@ -111,10 +117,22 @@ def replace(path, old, new):
     path.write_text(re.sub(old, new, text))
 
 
+def zip_beside(tree):
+    return tree.with_suffix(".zip")
+
+
+def store(tree, archive):
+    """As tools/layer/zip.py, without compression."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as layer:
+        for path in filter(Path.is_file, tree.rglob("*")):
+            layer.write(path, path.relative_to(tree))
+
+
 PLANTED = {
     "not executable": lambda tree: (tree / "extensions/shmconfd").chmod(0o644),
     "a dynamic program": lambda tree: shutil.copy("/bin/true", tree / "bin/shmcat"),
     "a program too large": lambda tree: os.truncate(tree / "extensions/shmconfd", 3 << 20),
+    "a zip that is not compressed": lambda tree: store(tree, zip_beside(tree)),
     "a header is missing": lambda tree: (tree / "include/shmconf/reader.h").unlink(),
     "a file of ours": lambda tree: (tree / "lib/libcurl.a").touch(),
     "a licence is missing": lambda tree: replace(tree / "THIRD_PARTY_NOTICES", "Rich Felker", "x"),
@@ -133,14 +151,15 @@ def main():
         for arch in reversed(sys.argv[1:]):
             archive = ROOT / f"build/layer/shmconf-layer-{arch}.zip"
             unpack(archive, scratch / f"opt {arch}")
-            found = problems(scratch / f"opt {arch}", arch, scratch)
+            found = problems(archive, scratch / f"opt {arch}", arch, scratch)
             failures += len(found)
             print(f"{archive.name}: {archive.stat().st_size} bytes", *found or ["ok"], sep="\n  ")
         for mistake, plant in PLANTED.items():
             tree = scratch / "planted"
             shutil.copytree(scratch / f"opt {arch}", tree)
+            shutil.copy(archive, zip_beside(tree))
             plant(tree)
-            found = problems(tree, arch, scratch)
+            found = problems(zip_beside(tree), tree, arch, scratch)
             shutil.rmtree(tree)
             failures += not found
             print(f"planted {mistake}: {found[0][:100] if found else 'FAILED: not found'}")
