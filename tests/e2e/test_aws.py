@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
 from daemon import Reader, run, url, wait_until  # noqa: E402
-from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
+from fake_daemon import NAME, aws, get_all, make_aws, message  # noqa: E402,F401
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
@@ -42,6 +42,15 @@ def test_the_first_request_fetches_and_later_ones_do_not(aws):
     assert numbers(aws.fake.calls()) == (1, 1, 1)
     promised = json.loads(aws.fake.requests[0].body)["RequiredMinimumPollIntervalInSeconds"]
     assert promised == 45
+
+
+def test_the_service_may_have_an_address_of_ipv6(tmp_path, backend):
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    for aws in make_aws(tmp_path, backend, address="::1"):
+        aws.fake.put(NAME, ONE)
+        with aws.daemon() as daemon:
+            assert daemon.get(url(NAME)).text == ONE
 
 
 @pytest.mark.parametrize("interval, promise", [("1", 15), ("90s", 90), ("24h", 86400)])

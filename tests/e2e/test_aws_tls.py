@@ -27,21 +27,33 @@ def openssl(directory, *arguments):
                    capture_output=True, timeout=60)
 
 
+def curve(name):
+    return "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{name}"
+
+
+def make_authority(path, name, *kind):
+    openssl(path, "req", "-x509", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+            "-subj", f"/CN={name}", "-days", "2")
+
+
+def sign(path, authority, name, alternative, *options):
+    """A certificate `name` for the hosts of `alternative`."""
+    openssl(path, "req", *curve("P-256"), "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+            "-subj", f"/CN={name}")
+    (path / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
+    openssl(path, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey",
+            f"{authority}.key", "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile",
+            f"{name}.ext", *options)
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A private authority and what it signed: for 127.0.0.1, and for another host."""
     path = tmp_path_factory.mktemp("certificates")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    for name in ("ca", "other-ca"):
-        openssl(path, "req", "-x509", *curve, "-keyout", f"{name}.key", "-out", f"{name}.pem",
-                "-subj", f"/CN={name}", "-days", "2")
-    for name, alternative in (("right", "IP:127.0.0.1,DNS:localhost"),
-                              ("elsewhere", f"DNS:{HOST}")):
-        openssl(path, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                "-subj", f"/CN={name}")
-        (path / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
-        openssl(path, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext")
+    make_authority(path, "ca", *curve("P-256"))
+    make_authority(path, "other-ca", *curve("P-256"))
+    sign(path, "ca", "right", "IP:127.0.0.1,DNS:localhost")
+    sign(path, "ca", "elsewhere", f"DNS:{HOST}")
     return path
 
 
@@ -79,6 +91,23 @@ def test_a_private_authority_is_trusted_when_named(right, certificates):
         right.fake.put(NAME, "x" * (4 << 20))
         daemon.wait_body(NAME, "x" * (4 << 20))
     assert right.fake.calls().starts == 1 and right.fake.notes["handshake_failures"] == 0
+
+
+# As Amazon's are: the key's kind, and the hash of what it signs.
+AUTHORITIES = {"RSA": (("-newkey", "rsa:2048"), "-sha256"), "P-256": (curve("P-256"), "-sha256"),
+               "P-384": (curve("P-384"), "-sha384")}
+
+
+@pytest.mark.parametrize("kind", AUTHORITIES)
+def test_an_authority_may_have_a_key_like_any_of_amazons(tmp_path, backend, kind):
+    key, digest = AUTHORITIES[kind]
+    make_authority(tmp_path, "ca", *key, digest)
+    sign(tmp_path, "ca", "server", "IP:127.0.0.1", digest)
+    for aws in make_aws(tmp_path, backend, tls=(tmp_path / "server.pem", tmp_path / "server.key")):
+        aws.fake.put(NAME, ONE)
+        with aws.daemon(AWS_CA_BUNDLE=tmp_path / "ca.pem") as daemon:
+            assert daemon.get(url(NAME)).text == ONE
+        assert aws.fake.notes["handshake_failures"] == 0
 
 
 def test_a_new_connection_goes_on_with_the_session_of_an_old_one(right, certificates):

@@ -70,7 +70,7 @@ class Fake(Rules):
 
     def __init__(self, port=0, tls=None, poll_interval_s=None, connections_max=3, idle_s=None,
                  clock=None, key_id=KEY_ID, secret=SECRET, session_token=SESSION_TOKEN,
-                 region=REGION):
+                 region=REGION, address="127.0.0.1"):
         self.poll_interval_s = poll_interval_s
         self.connections_max = connections_max
         self.idle_s = idle_s
@@ -83,7 +83,9 @@ class Fake(Rules):
         self.key_id, self.secret, self.session_token = key_id, secret, session_token
         self.keys = {key_id: (secret, session_token)}
         self.region = region
-        self.hosts = ["127.0.0.1", "localhost"]  # the names that it answers for
+        # As in a URL; and the names that it answers for.
+        self.host = f"[{address}]" if ":" in address else address
+        self.hosts = [self.host, "localhost"]
 
         self.lock = threading.RLock()
         self.stored = {}
@@ -101,14 +103,14 @@ class Fake(Rules):
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
-        self.server = Server(self, port, context)
+        self.server = Server(self, port, context, address)
         self.port = self.server.port
 
     # ---- For tests ----------------------------------------------------------------------------
 
     @property
     def url(self):
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def start(self):
         self.server.listen()

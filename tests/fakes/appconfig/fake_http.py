@@ -223,8 +223,9 @@ class Connection:
 class Server:
     """Accepts connections, a thread each. `service` is told of each request."""
 
-    def __init__(self, service, port=0, tls=None):
+    def __init__(self, service, port=0, tls=None, address="127.0.0.1"):
         self.service = service
+        self.address = address
         self.tls = tls
         self.stopping = False
         self.connections = set()
@@ -235,12 +236,11 @@ class Server:
         self.holder = self.bound(port)
         self.port = self.holder.getsockname()[1]
 
-    @staticmethod
-    def bound(port):
-        sock = socket.socket()
+    def bound(self, port):
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(("127.0.0.1", port))
+        sock.bind((self.address, port))
         return sock
 
     def listen(self):
