@@ -14,6 +14,10 @@ EXAMPLES = SOURCES / "client" / "examples"
 MODULES = SOURCES / "build" / "tools" / "cdk" / "node_modules"
 READ = ["appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"]
 
+SYNTH = ("cdk", "synth", "--quiet", "--no-lookups", "--no-notices")
+# What cdk.json says, without the compiler.
+COMPILED = ("--app", "node cdk.build/app.js")
+
 
 class Project:
     """A copy of the app where it lies in the repository, with layers that stand in for the built."""
@@ -37,20 +41,22 @@ class Project:
     def layer(self, architecture):
         return self.root / "build" / "layer" / f"shmconf-layer-{architecture}.zip"
 
-    def run(self, *command):
+    def start(self, *command):
         # No credentials, and nobody to talk to: whoever tries to fails.
         environment = {"PATH": f"{MODULES / '.bin'}:{os.environ['PATH']}", "HOME": str(self.root),
                        "HTTPS_PROXY": "http://127.0.0.1:1", "AWS_EC2_METADATA_DISABLED": "true",
                        "CDK_DISABLE_CLI_TELEMETRY": "true"}
-        ran = subprocess.run(list(map(str, command)), cwd=self.folder, env=environment, text=True,
-                             capture_output=True, check=False)
+        return subprocess.run(list(map(str, command)), cwd=self.folder, env=environment, text=True,
+                              capture_output=True, check=False)
+
+    def run(self, *command):
+        ran = self.start(*command)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
     def synthesize(self, *options):
         """The stack's resources, and the folder with the assets."""
         output = self.root / f"out-{len(list(self.root.glob('out-*')))}"
-        self.run("cdk", "synth", "--quiet", "--no-lookups", "--no-notices", "--app",
-                 "node cdk.build/app.js", "--output", output, *options)
+        self.run(*SYNTH, "--output", output, *options)
         template = json.loads((output / "ShmconfExample.template.json").read_text())
         return Stack(template["Resources"], output)
 
@@ -122,8 +128,27 @@ def project(tmp_path_factory):
 
 
 def test_the_function_has_its_layer_its_configuration_and_may_read_it(project):
-    check(project.synthesize(), project, "x86_64")
-    check(project.synthesize("--context", "architecture=arm64"), project, "arm64")
+    check(project.synthesize(*COMPILED), project, "x86_64")
+    check(project.synthesize(*COMPILED, "--context", "architecture=arm64"), project, "arm64")
+
+
+def test_cdk_finds_the_app_by_cdk_json(project):
+    """As who follows the README types it."""
+    shutil.rmtree(project.folder / "cdk.build")
+    project.run("npx", "cdk", "synth", "--quiet")
+    template = json.loads((project.folder / "cdk.out/ShmconfExample.template.json").read_text())
+    check(Stack(template["Resources"], project.folder / "cdk.out"), project, "x86_64")
+
+
+@pytest.mark.parametrize("option, line", [
+    ("architecture=arm", "-c architecture=arm: it is one of x86_64, arm64"),
+    ("layer=/nowhere/layer.zip", "/nowhere/layer.zip is missing: tools/layer/build x86_64 makes the "
+                                 "layer, -c layer=ZIP names another"),
+])
+def test_what_cannot_be_is_one_line(project, option, line):
+    ran = project.start(*SYNTH, *COMPILED, "--context", option)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines() == [line, "node cdk.build/app.js: Subprocess exited with error 1"]
 
 
 @pytest.mark.parametrize("line, instead", [
@@ -138,8 +163,19 @@ def test_a_mistake_is_found(project, line, instead):
     assert right.count(line) == 1
     script.write_text(right.replace(line, instead))
     try:
-        stack = project.synthesize()
+        stack = project.synthesize(*COMPILED)
         with pytest.raises(AssertionError):
             check(stack, project, "x86_64")
     finally:
         script.write_text(right)
+
+
+def test_a_mistake_in_cdk_json_is_found(project):
+    settings = project.folder / "cdk.json"
+    right = settings.read_text()
+    assert right.count("app.js") == 1
+    settings.write_text(right.replace("app.js", "main.js"))
+    try:
+        assert project.start(*SYNTH).returncode == 1
+    finally:
+        settings.write_text(right)

@@ -11,7 +11,22 @@ import * as appconfig from 'aws-cdk-lib/aws-appconfig';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 
+// Of Node.js, whose types are not installed for two functions.
+declare const process: { exit(status: number): never };
+declare function require(name: 'fs'): { existsSync(path: string): boolean };
+const { existsSync } = require('fs');
+
+const ARCHITECTURES = new Map([
+    ['x86_64', lambda.Architecture.X86_64],
+    ['arm64', lambda.Architecture.ARM_64],
+]);
 const NAMES = { application: 'Shop', environment: 'Prod', profile: 'Users' };
+
+/* With one line, where an exception would print a stack. */
+function fail(reason: string): never {
+    console.error(reason);
+    process.exit(1);
+}
 
 class Users extends Stack {
     constructor(scope: Construct, id: string, props?: StackProps) {
@@ -46,10 +61,14 @@ class Users extends Stack {
 
     private addFunction(): lambda.Function {
         const name = this.node.tryGetContext('architecture') ?? 'x86_64';
-        const architecture = name === 'arm64' ? lambda.Architecture.ARM_64
-            : lambda.Architecture.X86_64;
+        const architecture = ARCHITECTURES.get(name)
+            ?? fail(`-c architecture=${name}: it is one of ${[...ARCHITECTURES.keys()].join(', ')}`);
         const zip = this.node.tryGetContext('layer')
             ?? `../../../build/layer/shmconf-layer-${name}.zip`;
+        if (!existsSync(zip)) {
+            fail(`${zip} is missing: tools/layer/build ${name} makes the layer, `
+                + '-c layer=ZIP names another');
+        }
         const layer = new lambda.LayerVersion(this, 'Shmconf', {
             code: lambda.Code.fromAsset(zip),
             compatibleArchitectures: [architecture],
