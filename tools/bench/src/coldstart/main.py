@@ -82,6 +82,8 @@ def find_programs(options, directory):
 
 def measure_case(case, found, options, directory, core):
     """{word: [a Start for each round]}; the programs take turns, after one start that warms up."""
+    print(f"tools/bench/coldstart: {case.title}: {options.rounds + 1} starts of each program",
+          file=sys.stderr, flush=True)
     upstream = Upstream(directory / f"upstream-{case.count}-{case.size}", core, case.body())
     starts = {program.word: [] for program in found}
     try:
