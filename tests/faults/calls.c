@@ -65,6 +65,8 @@ static const struct row {
     {SYS_open, "open", {EMFILE, ENFILE, ENOMEM, EACCES, ENOENT, EIO}},
     {SYS_mkdir, "mkdir", {ENOSPC, EDQUOT, EROFS, EACCES, EIO}},
     {SYS_access, "access", {EACCES, ENOENT}},
+    {SYS_fstat, "stat", {EIO, ENOMEM, EACCES}}, /* musl asks so */
+    {SYS_lstat, "stat", {EIO, ENOMEM, EACCES}},
     {SYS_poll, "poll", {EINTR, ENOMEM}},
     {SYS_epoll_wait, "epoll_wait", {EINTR}},
 #endif
