@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS = ROOT / "tests" / "integration" / "consumers"
 SIZE_MAX = {"extensions/shmconfd": 1 << 20, "bin/shmcat": 384 << 10}
-ZIP_MAX = {"x86_64": 640 << 10, "arm64": 704 << 10}  # what docs/building.md says, and a little more
+ZIP_MAX = {"x86_64": 704 << 10, "arm64": 768 << 10}  # what docs/building.md says, and a little more
 MACHINE = {"x86_64": "X86-64", "arm64": "AArch64"}
 OTHERS = ["THIRD_PARTY_NOTICES", "share/doc/shmconf/LICENSE", "share/doc/shmconf/LICENSE-MIT",
           "include/shmconf-single.h", "lib/pkgconfig/shmconf.pc",
