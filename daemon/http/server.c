@@ -231,8 +231,11 @@ void http_server_close(struct http_server *server)
         return;
     loop_timer_stop(server->loop, &server->accept_timer);
     loop_timer_stop(server->loop, &server->drain_timer);
-    for (size_t i = 0; i < server->listener_count; i++)
+    for (size_t i = 0; i < server->listener_count; i++) {
+        /* It still runs where the loop has failed: nothing was drained. */
+        loop_cancel(server->loop, &server->listeners[i].accept);
         close_listener(&server->listeners[i]);
+    }
     exchange_free_spares(server);
     free(server);
 }

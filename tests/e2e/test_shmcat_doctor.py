@@ -9,10 +9,11 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from daemon import Daemon, clean_environment, program, run
+from daemon import Daemon, clean_environment, program, run, wait_until
 from faketime import faketime
 from shmcat_region import DEADLINE_S, SHMCAT, environment, running_region  # noqa: F401
 
@@ -45,6 +46,8 @@ def test_doctor_of_a_running_daemon(tmp_path):
 def test_doctor_knows_a_stopped_daemon(tmp_path):
     with Daemon(tmp_path) as daemon:
         daemon.send(signal.SIGSTOP)
+        status = Path(f"/proc/{daemon.pid}/status")
+        wait_until(lambda: "State:\tT" in status.read_text())
         found = diagnose(daemon.root, 1, SHMCONF_HTTP_PORT=str(daemon.port))
         daemon.send(signal.SIGCONT)
         assert found["daemon"] == ("bad", f"process {daemon.pid} holds the region and is stopped: "
