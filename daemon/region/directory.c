@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "region/file_names.h"
 #include "region/internal.h"
 
 void region_path(const struct shmconf_name *name, char *path, size_t size)
@@ -60,12 +61,13 @@ int region_directory_open(struct region *region, const char *path, bool make)
     return fd;
 }
 
+/* Nothing else: a root may have been named that is no region. */
 static bool is_orphan(const char *name, uint64_t generation)
 {
     char keep[SHMCONF_VERSION_FILE_SIZE];
-    if (strncmp(name, ".t", 2) == 0)
+    if (region_file_is_temporary(name))
         return true;
-    if (name[0] != 'v')
+    if (!region_file_is_version(name))
         return false;
     for (uint64_t back = 0; back < 2 && generation > back; back++) {
         shmconf_version_file(keep, generation - back);

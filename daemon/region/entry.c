@@ -10,13 +10,6 @@
 #include "base/cleanup.h"
 #include "region/internal.h"
 
-enum { HEAD_PATH_SIZE = REGION_PATH_SIZE + sizeof SHMCONF_HEAD_FILE };
-
-static void head_path(const struct region_entry *entry, char path[HEAD_PATH_SIZE])
-{
-    snprintf(path, HEAD_PATH_SIZE, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
-}
-
 void entry_take_status(struct shmconf_record *record, const struct shmconf_record *status)
 {
     record->failures = status->failures;
@@ -122,13 +115,15 @@ enum region_damage region_entry_damage(const struct region_entry *entry)
     return entry->has_lost_version ? REGION_VERSION_DAMAGED : REGION_SOUND;
 }
 
-/* Whether its head was removed, or another one has its name. */
+/* Whether its head was removed or moved away, or another one has its name. By the whole path: what
+ * the root's descriptor leads to may have gone with it. */
 static bool has_lost_its_name(const struct region_entry *entry)
 {
     struct stat status;
-    char path[HEAD_PATH_SIZE];
-    head_path(entry, path);
-    if (fstatat(entry->region->root, path, &status, AT_SYMLINK_NOFOLLOW) == 0)
+    cleanup_free char *path = NULL;
+    if (asprintf(&path, "%s/%s/%s", entry->region->path, entry->path, SHMCONF_HEAD_FILE) < 0)
+        return false;
+    if (lstat(path, &status) == 0)
         return status.st_ino != entry->head.inode;
     return errno == ENOENT || errno == ENOTDIR;
 }
@@ -197,8 +192,8 @@ static bool is_ours(const struct region *region, const char *path, size_t size,
 static bool head_is_in_place(const struct region_entry *entry)
 {
     struct stat status;
-    char path[HEAD_PATH_SIZE];
-    head_path(entry, path);
+    char path[REGION_PATH_SIZE + sizeof SHMCONF_HEAD_FILE];
+    snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
     return entry->head.map &&
            is_ours(entry->region, path, SHMCONF_HEAD_SIZE, REGION_HEAD, &status) &&
            status.st_ino == entry->head.inode &&

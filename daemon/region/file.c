@@ -43,12 +43,6 @@ static void temporary_name(char *name, size_t size)
     snprintf(name, size, ".t%016llx", (unsigned long long)random);
 }
 
-bool region_file_is_temporary(const char *name)
-{
-    return strncmp(name, ".t", 2) == 0 && strlen(name) == 18 &&
-           strspn(name + 2, "0123456789abcdef") == 16;
-}
-
 struct unfinished {
     int fd;
     char temporary[32]; /* "" for an unnamed file */

@@ -71,9 +71,6 @@ struct region_file {
 int region_file_write(struct region_file *file, struct region *region, int directory,
                       enum region_kind kind, const char *name, const void *bytes, size_t size);
 
-/* Whether this is the name of a file that was not finished. */
-bool region_file_is_temporary(const char *name);
-
 /* Removes what has this name, an empty directory as well. 0 or -errno: -ENOTEMPTY, -ENOENT. */
 int region_file_remove(int directory, const char *name);
 
@@ -98,6 +95,8 @@ void region_directory_sweep(int directory, uint64_t generation);
 void region_root_sweep(const struct region *region);
 
 /* ---- source.c: where the configurations come from ------------------------------------------- */
+
+#define REGION_SOURCE_FILE ".source"
 
 /* Writes it into the root, if it was said and there is one. 0 or -errno. */
 int region_source_write(struct region *region);

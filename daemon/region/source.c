@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file ".source" in the root: where the configurations come from, and since when. A successor
+ * A file in the root: where the configurations come from, and since when. A successor
  * reads it; readers do not.
  */
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "region/internal.h"
 
-static const char file_name[] = ".source";
+static const char file_name[] = REGION_SOURCE_FILE;
 
 enum { SOURCE_SIZE_MAX = 1024 };
 

@@ -45,7 +45,7 @@ DAMAGE = [
     ("v00000002", lambda path: os.truncate(path, 130), "/v00000002", "shorter"),
     ("v00000002", lambda path: path.unlink(), "/v00000002", "the current version was removed"),
     ("v00000002", lambda path: path.chmod(0o666), "/v00000002", "others may write it"),
-    (".tabc", lambda path: path.write_bytes(b"x"), "/.tabc", "nothing refers to it"),
+    (".t0123456789abcdef", lambda path: path.write_bytes(b"x"), "/.t0123456789abcdef", "nothing refers to it"),
     ("v00000009", lambda path: path.write_bytes(b"x"), "/v00000009", "nothing refers to it"),
     ("notes.txt", lambda path: path.write_bytes(b"x"), "/notes.txt", "does not belong"),
     ("head", lambda path: change(path, 0x150, b"\1"), "/head", "reserves are not 0"),
@@ -139,13 +139,13 @@ def test_verify_counts_what_is_beside_a_damaged_head(region):
     """Whether a version belongs there cannot be said without it."""
     region.publish(NAME, "one")
     region.publish(NAME, "two")
-    for name in (".tabc", "notes"):
+    for name in (".t0123456789abcdef", "notes"):
         (region.root / HERE / name).touch()
     change(region.head(), 0, b"X")
     *problems, last = region.run("verify").stdout.decode().splitlines()
     assert last == "1 configuration, 5 files, 3 problems"
     assert [line.split(": ")[0] for line in problems][0] == f"{HERE}/head"
-    assert {line.split(": ")[0] for line in problems[1:]} == {f"{HERE}/.tabc", f"{HERE}/notes"}
+    assert {line.split(": ")[0] for line in problems[1:]} == {f"{HERE}/.t0123456789abcdef", f"{HERE}/notes"}
 
 
 def test_verify_names_what_belongs_to_somebody_else(region):
@@ -160,7 +160,7 @@ def test_verify_names_what_belongs_to_somebody_else(region):
     assert region.text("verify", SHMCONF_OWNER="1234").endswith(" 0 problems\n")
 
 
-@pytest.mark.parametrize("stray", ["notes", ".hidden", "Shop/notes", "Shop/Prod/.t0123"])
+@pytest.mark.parametrize("stray", ["notes", ".hidden", "Shop/notes", "Shop/Prod/.t0123456789abcdef"])
 def test_verify_finds_what_stands_beside_the_configurations(region, stray):
     region.publish(NAME, "one")
     (region.root / stray).write_bytes(b"x")

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "region_fixture.h"
+#include "reader_fixture.h"
 
 static void a_name_that_was_never_published_has_no_version(struct fixture *f)
 {
@@ -260,11 +260,64 @@ static void of_the_root_only_own_temporary_files_are_swept(struct fixture *f)
     CHECK_INT(0, mkdir(in_root(f, ".tfedcba9876543210").text, 0700));
     int files = fixture_count_files(f);
     fixture_touch(f, ".t0123456789abcdef");
+    if (!skipped_unless_root("a file of another user")) {
+        fixture_touch(f, ".t00000000000000ff");
+        CHECK_INT(0, chown(in_root(f, ".t00000000000000ff").text, 12345, 12345));
+        files++;
+    }
     fixture_restart(f);
     CHECK_INT(0, region_recover(f->region));
     CHECK_INT(files, fixture_count_files(f));
     CHECK_INT(0700, fixture_mode(f, ".tfedcba9876543210"));
     CHECK_INT(-1, access(in_root(f, ".t0123456789abcdef").text, F_OK));
+}
+
+/* Of anything else that is there, since a root may be named that is no region. */
+static void nothing_is_swept_that_has_another_name(struct fixture *f)
+{
+    static const char *const names[] = {"vector.c",    "version",   "v1",
+                                        "v0000002",    "v0000000g", "v00000000000000001",
+                                        ".travis.yml", ".t1",       ".tmux.conf"};
+    CHECK_INT(0, mkdir(in_root(f, "src").text, 0700));
+    CHECK_INT(0, mkdir(in_root(f, "src/lib").text, 0700));
+    CHECK_INT(0, mkdir(in_root(f, "src/lib/core").text, 0700));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "src/lib/core/%s", names[i]);
+        fixture_touch(f, path);
+    }
+    int files = fixture_count_files(f);
+    fixture_restart(f);
+    CHECK_INT(0, region_recover(f->region));
+    CHECK_INT(files, fixture_count_files(f));
+}
+
+static int open_as_it_is(struct fixture *f, unsigned mode)
+{
+    struct region_options options = {.path = f->root, .path_is_given = true};
+    struct error error = {0};
+    region_close(f->region);
+    f->region = NULL;
+    CHECK_INT(0, chmod(f->root, mode));
+    int rc = region_open(&f->region, &options, &error);
+    CHECK(rc == 0 || strstr(error.message, "others may write there"));
+    return rc;
+}
+
+/* Not the /tmp that somebody has named, nor any other place where others have something. */
+static void a_directory_that_others_use_is_not_closed_to_them(struct fixture *f)
+{
+    uint64_t since_ns;
+    CHECK_INT(0, open_as_it_is(f, 0777)); /* just made for it */
+    CHECK_INT(0700, fixture_mode(f, "."));
+    fixture_touch(f, "another");
+    CHECK_INT(-EPERM, open_as_it_is(f, 01777));
+    CHECK_INT(01777, fixture_mode(f, "."));
+    fixture_remove(f, "another");
+    CHECK_INT(0, open_as_it_is(f, 01777));
+    CHECK_INT(0, region_set_source(f->region, "directory", &since_ns));
+    CHECK_INT(0, open_as_it_is(f, 0777)); /* a region that somebody has opened to all */
+    CHECK_INT(0700, fixture_mode(f, "."));
 }
 
 static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
@@ -338,6 +391,8 @@ int main(void)
     fixture_run(a_bus_error_of_somebody_else_ends_the_process);
     fixture_run(a_second_writer_is_refused);
     fixture_run(orphans_are_swept_at_the_start);
+    fixture_run(nothing_is_swept_that_has_another_name);
+    fixture_run(a_directory_that_others_use_is_not_closed_to_them);
     fixture_run(of_the_root_only_own_temporary_files_are_swept);
     fixture_run(access_sets_every_mode_whatever_the_umask);
     return 0;

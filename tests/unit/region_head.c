@@ -133,17 +133,23 @@ static void a_publication_replaces_a_copy_as_well(struct fixture *f)
 /* A successor finds nothing of it, so who ends has to tell the readers. */
 static void who_ends_sends_the_readers_of_a_removed_head_on(struct fixture *f)
 {
-    for (int is_whole = 0; is_whole < 2; is_whole++) {
+    enum { HEAD, COPY, MOVED, TREE, KINDS };
+    for (int kind = 0; kind < KINDS; kind++) {
         struct shmconf_reader reader;
         struct region_entry *entry = fixture_entry(f, "A:B:C");
         fixture_publish(entry, "one", "", "");
         CHECK_INT(0, shmconf_open(&reader, "A:B:C", 0));
         CHECK_STRING("one", text_of(&reader));
-        if (is_whole)
-            fixture_remove_tree(f);
-        else
+        if (kind == HEAD)
             fixture_remove(f, "A/B/C/head");
+        else if (kind == COPY)
+            put_a_copy_in_the_place_of_the_head(f);
+        else if (kind == MOVED)
+            take_away(f, ""); /* with the directory that the region has open */
+        else
+            fixture_remove_tree(f);
         region_entry_close(entry);
+        nftw(away_from(f, "").text, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
         CHECK_STRING("one", text_of(&reader));
         fixture_restart(f);
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/list.h"
+#include "region/file_names.h"
 #include "shmcat/shmcat.h"
 
 struct finding {
@@ -196,7 +197,8 @@ static void judge(struct verification *verification, const struct config *config
     if (!config_look(config, file, &status))
         return;
     verification->files++;
-    if (!S_ISDIR(status.st_mode) && (file[0] == 'v' || strncmp(file, ".t", 2) == 0))
+    if (!S_ISDIR(status.st_mode) &&
+        (region_file_is_version(file) || region_file_is_temporary(file)))
         add(verification, config, file, "nothing refers to it",
             "a writer that died left it: shmconfd removes it when it starts");
     else
