@@ -78,10 +78,10 @@ int entry_replace_head(struct region_entry *entry, int directory, uint64_t insta
                        const struct shmconf_record *record)
 {
     int rc = entry->head.map ? entry_mark_moved(entry) : 0;
-    if (rc == 0) {
-        mark_foreign_moved(entry, directory);
-        rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
-    }
+    if (rc)
+        return rc;
+    mark_foreign_moved(entry, directory);
+    rc = head_create(&entry->head, entry->region, directory, &entry->name, instance, record);
     if (rc == 0)
         entry->record = *record;
     return rc;
