@@ -289,6 +289,9 @@ enum exit_status daemon_run(const struct settings *settings)
     }
     if (status != EXIT_STATUS_OK)
         log_error_object(LOG_LEVEL_FATAL, &error);
+    /* What still runs does not end in order. */
+    if (status != EXIT_STATUS_OK && daemon.parts.loop)
+        loop_abandon(daemon.parts.loop);
     /* Registered, and not refused by Lambda: it must not see us end. */
     bool is_expected = status != EXIT_STATUS_OK && daemon.extension && !daemon.is_ending;
     char id[EXTENSIONS_ID_SIZE] = "";

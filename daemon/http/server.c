@@ -231,10 +231,14 @@ void http_server_close(struct http_server *server)
         return;
     loop_timer_stop(server->loop, &server->accept_timer);
     loop_timer_stop(server->loop, &server->drain_timer);
-    for (size_t i = 0; i < server->listener_count; i++) {
-        /* It still runs where the loop has failed: nothing was drained. */
-        loop_cancel(server->loop, &server->listeners[i].accept);
+    for (size_t i = 0; i < server->listener_count; i++)
         close_listener(&server->listeners[i]);
+    /* Only where the loop has failed. Their memory is lost, but nobody shall wait for an answer. */
+    for (struct link *link = server->connections.next; link != &server->connections;
+         link = link->next) {
+        struct connection *connection = connection_of(link, offsetof(struct connection, link));
+        if (connection->fd >= 0)
+            close(connection->fd);
     }
     exchange_free_spares(server);
     free(server);

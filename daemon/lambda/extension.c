@@ -351,6 +351,7 @@ void extension_close(struct extension *extension)
 {
     if (!extension)
         return;
+    loop_timer_stop(extension->loop, &extension->limit);
     extensions_api_close(extension->api);
     free(extension);
 }

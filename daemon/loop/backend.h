@@ -73,6 +73,7 @@ struct loop {
     uint64_t now;
     uint64_t turns;
     bool stopped;
+    bool is_abandoned; /* the backend is closed, and the timers' places mean nothing */
     char description[160];
 };
 

@@ -46,6 +46,8 @@ void op_list_remove(struct op_list *list, struct loop_op *op)
 
 void loop_queue(struct loop *loop, struct loop_op *op)
 {
+    if (loop->is_abandoned)
+        return;
     op->state |= STATE_QUEUED;
     op_list_append(&loop->queue, op);
 }
@@ -156,10 +158,17 @@ int loop_open(struct loop **loop, enum loop_backend wanted, struct error *error)
     return code;
 }
 
-void loop_close(struct loop *loop)
+void loop_abandon(struct loop *loop)
 {
     loop->stopped = false;
     loop->backend->close(loop);
+    loop->is_abandoned = true;
+}
+
+void loop_close(struct loop *loop)
+{
+    if (!loop->is_abandoned)
+        loop_abandon(loop);
     timers_free(&loop->timers);
     free(loop);
 }
@@ -258,6 +267,8 @@ void loop_cancel(struct loop *loop, struct loop_op *op)
     if (!op->active || op->canceled)
         return;
     op->canceled = true;
+    if (loop->is_abandoned)
+        return;
     if (op->state & (STATE_QUEUED | STATE_CANCELING))
         return;
     if (op->state & STATE_LINKED)
@@ -267,5 +278,6 @@ void loop_cancel(struct loop *loop, struct loop_op *op)
 
 void loop_forget(struct loop *loop, int fd)
 {
-    loop->backend->forget(loop, fd);
+    if (!loop->is_abandoned)
+        loop->backend->forget(loop, fd);
 }

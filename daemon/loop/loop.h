@@ -37,8 +37,14 @@ typedef void loop_expired(struct loop *loop, struct loop_timer *timer);
  */
 int loop_open(struct loop **loop, enum loop_backend wanted, struct error *error);
 
-/* Closes the loop. No operation may be active. */
+/* Closes the loop. No operation may be active, unless it was abandoned. */
 void loop_close(struct loop *loop);
+
+/*
+ * Gives up all that is active, for a process that goes on after a fatal error: nothing of it is
+ * called any more, its memory may be freed, and calls on the loop do nothing until it is closed.
+ */
+void loop_abandon(struct loop *loop);
 
 /* One line for the log: "epoll (io_uring: Operation not permitted, kernel.io_uring_disabled=2)". */
 const char *loop_describe(const struct loop *loop);

@@ -74,6 +74,8 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dead
                       loop_expired *expired)
 {
     struct timers *timers = &loop->timers;
+    if (loop->is_abandoned)
+        return;
     if (timer->position & FIRED)
         loop_timer_stop(loop, timer);
     timer->deadline = deadline;
@@ -88,6 +90,8 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dead
 
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
 {
+    if (loop->is_abandoned)
+        return;
     if (timer->position & FIRED)
         loop->timers.fired[timer->position ^ FIRED] = NULL;
     else if (timer->position)

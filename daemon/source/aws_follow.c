@@ -24,8 +24,12 @@ static const uint64_t held_up_min = NS_PER_S / 4;
 /* Answers "too early" in a row before the session is given up. */
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 
-/* How often a check may be begun anew: a machine may be so slow that it seems to stand still. */
-enum { BEGUN_ANEW_MAX = 5 };
+/*
+ * How often a check may be begun anew: a machine may be so slow that it seems to stand still, and a
+ * service that does not answer at all is asked for as long as invocations last. Once only while
+ * checks fail.
+ */
+enum { BEGUN_ANEW_MAX = 5, BEGUN_ANEW_IN_TROUBLE_MAX = 1 };
 
 static void step(struct follow *follow);
 
@@ -237,6 +241,12 @@ bool follow_is_held_up(const struct follow *follow, uint64_t began_ns)
     return taken > follow->source->request_timeout_ns + held_up_min;
 }
 
+static bool may_begin_anew(const struct follow *follow)
+{
+    unsigned most = follow->schedule.failures ? BEGUN_ANEW_IN_TROUBLE_MAX : BEGUN_ANEW_MAX;
+    return follow->begun_anew < most;
+}
+
 /*
  * A call that failed because the process was stopped, as in a sandbox that is frozen, says nothing
  * about the service. Whoever woke it may ask at once, so the check begins anew.
@@ -245,14 +255,31 @@ static bool is_begun_anew(struct follow *follow, const struct appconfig_result *
 {
     bool is_failure =
         result->outcome == APPCONFIG_AMBIGUOUS || result->outcome == APPCONFIG_NOT_SENT;
-    if (!is_failure || follow->begun_anew == BEGUN_ANEW_MAX ||
+    if (!is_failure || !may_begin_anew(follow) ||
         !aws_source_has_stopped(follow->source, result->began_ns))
         return false;
     follow->begun_anew++;
-    follow_drop_token(follow);
+    if (result->outcome == APPCONFIG_AMBIGUOUS)
+        follow_drop_token(follow);
     aws_source_look_at_beat(follow->source);
     follow_go(follow);
     return true;
+}
+
+void follow_begin_anew(struct follow *follow)
+{
+    struct error error;
+    /* Where nobody waits for it, it costs nobody time. */
+    if (!follow->source->is_waited_for || may_begin_anew(follow)) {
+        follow->begun_anew++;
+        follow_go(follow);
+        return;
+    }
+    error_set(&error, ETIMEDOUT, "",
+              "AppConfig cannot be reached: it gave no answer until the process was stopped, %u "
+              "times",
+              follow->begun_anew + 1);
+    fail(follow, &error, NULL);
 }
 
 static void on_latest(void *owner, const struct appconfig_result *result)

@@ -82,6 +82,9 @@ bool follow_is_held_up(const struct follow *follow, uint64_t began_ns);
 /* Sets the timer to the next check, if there is to be one. */
 void follow_arm(struct follow *follow);
 
+/* Begins a check anew that was interrupted, or ends it as failed where that was too often. */
+void follow_begin_anew(struct follow *follow);
+
 /* Ends the running check as if it had not begun; the answer is lost and so is the token. */
 void follow_interrupt(struct follow *follow);
 void follow_drop_token(struct follow *follow);

@@ -47,7 +47,9 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
         appconfig_data_drop_credentials(source->data);
     /* Each once: what was missed meanwhile is not made up for. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (follow->was_running || follow->timer.position)
+        if (follow->was_running)
+            follow_begin_anew(follow);
+        else if (follow->timer.position)
             follow_go(follow);
         if (!follow->call)
             follow_arm(follow);

@@ -134,6 +134,29 @@ def test_calls_that_were_frozen_are_no_failure_five_times_in_a_row(aws, seconds,
         wait_until(lambda: reader("enter")["text"] == "1")
 
 
+def test_a_service_that_is_down_does_not_cost_each_invocation_its_time(aws):
+    """A wait for a check ends before the call's own time-out, and then the sandbox is frozen."""
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, "0", content_type="text/plain")
+    with extension(aws, SHMCONF_POLL_INTERVAL="60", SHMCONF_REQUEST_TIMEOUT="1s") as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        stall = aws.fake.fault(stall="request", times=None)
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: stall.hits)
+        for turn in range(1, 8):
+            freeze(daemon, 2.5)
+            api.invoke(left_s=1)
+            api.wait_parked(1 + turn)
+        hits = stall.hits
+        assert hits < 8 and reader("status")["failures"] == 1
+        assert daemon.count_log("ERROR .*until the process was stopped") == 1, daemon.log()
+        freeze(daemon, 2.5)
+        api.invoke(left_s=1)
+        api.wait_parked(9)
+        assert stall.hits == hits
+        aws.fake.clear_faults()
+
+
 @pytest.mark.parametrize("mode", ["wait", "background"])
 def test_freezes_at_any_moment_break_no_rule_and_fail_no_read(aws, mode):
     """A hundred freezes amid a poll each, some of them longer than all that a poll may take. In the

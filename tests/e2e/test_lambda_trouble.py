@@ -161,6 +161,25 @@ def test_a_fatal_error_leaves_a_process_that_lambda_can_go_on_with(aws, tmp_path
     assert daemon.count_log("ready for the first invocation") == 1
 
 
+@pytest.mark.parametrize("loop", ["epoll", "io_uring"])
+def test_a_fatal_error_amid_a_check_leaves_one_as_well(aws, tmp_path, loop):
+    """Whatever was under way; freed memory is not what it was."""
+    aws.backend = loop
+    aws.fake.put(NAME, ONE)
+    stall = aws.fake.fault(stall="request", times=None)
+    faults = Faults(tmp_path)
+    with extension(aws, start=False, wrapper=faults.wrapper, MALLOC_PERTURB_="165",
+                   SHMCONF_REQUEST_TIMEOUT="60s") as (api, daemon):
+        daemon.start()
+        wait_until(lambda: stall.hits)
+        faults.set(1, only="read")
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: daemon.count_log("FATAL signals: cannot be waited for") == 1)
+        api.wait_parked(1)
+        api.invoke()
+        api.wait_parked(2)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_goes_on_after_a_fatal_error_is_ended_by_a_signal(aws, tmp_path, number):
     """As by an emulator that stops its container."""
