@@ -252,6 +252,18 @@ def test_readers_sees_that_a_daemon_is_out_of_sight(region, need_root, arguments
     assert (done.stdout, done.stderr) == (b"nobody has it mapped\n", b"")
 
 
+def test_readers_sees_a_daemon_that_has_nothing_mapped(region, tmp_path):
+    """As one that follows nothing of what there is."""
+    region.publish(NAME)
+    (region.root / "Shop").rename(tmp_path / "Shop")
+    region.restart()
+    (tmp_path / "Shop").rename(region.root / "Shop")
+    assert region.json("readers")["readers"] == []
+    assert region.json("readers")["held_unseen"] is False
+    done = region.run("readers")
+    assert done.returncode == 0 and b"is not seen here" not in done.stderr
+
+
 def test_readers_without_proc(region, need_mounts):
     """Where it does not see even itself nobody can be said to read."""
     region.publish(NAME)

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -113,14 +112,6 @@ void config_close(struct config *config)
     cleanup_close_fd(&config->directory);
     config->head = NULL;
     config->directory = -1;
-}
-
-int root_is_held(int root)
-{
-    if (flock(root, LOCK_SH | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? 1 : -errno;
-    flock(root, LOCK_UN);
-    return 0;
 }
 
 struct config config_of_root(const struct shmconf_place *place)

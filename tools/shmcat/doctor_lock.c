@@ -1,123 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds the region's lock, and whether that process runs. */
-#include <stdlib.h>
+/* What is said of the daemon that holds the region, and where none does. */
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "shmcat/doctor.h"
 
-/* The file whose lock is looked for, with the device as the kernel's tables have it. */
-struct lock {
-    long mount;
-    dev_t device;
-    ino_t inode;
-    long pid; /* of who holds it; 0: not seen */
-};
-
-/* Calls `take` for each line of a file of /proc until it returns true; false: it never did. */
-static bool find_line(const char *path, bool (*take)(char *line, struct lock *lock),
-                      struct lock *lock)
-{
-    cleanup_free char *line = NULL;
-    size_t room = 0;
-    bool is_found = false;
-    FILE *file = fopen(path, "re");
-    while (file && !is_found && getline(&line, &room, file) > 0)
-        is_found = take(line, lock);
-    if (file)
-        fclose(file);
-    return is_found;
-}
-
-/* "MAJOR:MINOR" and one character more; NULL: something else. */
-static char *take_device(char *text, int base, dev_t *device)
-{
-    unsigned long major = strtoul(text, &text, base);
-    if (*text++ != ':')
-        return NULL;
-    unsigned long minor = strtoul(text, &text, base);
-    *device = makedev((unsigned)major, (unsigned)minor);
-    return *text ? text + 1 : NULL;
-}
-
-/* Of /proc/self/fdinfo/FD. */
-static bool take_mount(char *line, struct lock *lock)
-{
-    static const char key[] = "mnt_id:";
-    if (strncmp(line, key, sizeof key - 1) != 0)
-        return false;
-    lock->mount = strtol(line + sizeof key - 1, NULL, 10);
-    return true;
-}
-
-/* Of /proc/self/mountinfo, "MOUNT PARENT MAJOR:MINOR ...". */
-static bool take_mount_device(char *line, struct lock *lock)
-{
-    dev_t device;
-    if (strtol(line, &line, 10) != lock->mount)
-        return false;
-    strtol(line, &line, 10);
-    if (!take_device(line, 10, &device))
-        return false;
-    lock->device = device;
-    return true;
-}
-
-/*
- * Of /proc/locks, "1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF" with the device in
- * hexadecimal. Those who wait have "->" there.
- */
-static bool take_holder(char *line, struct lock *lock)
-{
-    enum { KIND = 1, PID = 4, PLACE = 5, FIELDS };
-    char *fields[FIELDS];
-    char *rest = line;
-    dev_t device;
-    for (int i = 0; i < FIELDS; i++)
-        if (!(fields[i] = strtok_r(i ? NULL : line, " ", &rest)))
-            return false;
-    const char *inode = take_device(fields[PLACE], 16, &device);
-    if (!inode || strcmp(fields[KIND], "FLOCK") != 0 || device != lock->device ||
-        strtoul(inode, NULL, 10) != lock->inode)
-        return false;
-    lock->pid = strtol(fields[PID], NULL, 10);
-    return true;
-}
-
-/* Of /proc/PID/status; t: by a debugger. */
-static bool take_stopped(char *line, struct lock *lock)
-{
-    (void)lock;
-    return strncmp(line, "State:\tT", 8) == 0 || strncmp(line, "State:\tt", 8) == 0;
-}
-
-/* What stat() says is not what /proc/locks does where a file system gives each of its parts a
- * device of its own, as btrfs does. */
-static void find_holder(struct lock *lock, int fd)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    if (find_line(path, take_mount, lock))
-        find_line("/proc/self/mountinfo", take_mount_device, lock);
-    find_line("/proc/locks", take_holder, lock);
-}
-
-static bool is_stopped(long pid)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/status", pid);
-    return find_line(path, take_stopped, NULL);
-}
-
 void doctor_check_daemon(struct diagnosis *diagnosis)
 {
     const char *root = diagnosis->place->root;
-    struct stat status;
     cleanup_close int fd =
         shmconf_descend(diagnosis->place, SHMCONF_AT_FDCWD, root, diagnosis->place->root_is_given);
-    if (fd < 0 || fstat(fd, &status) != 0)
+    if (fd < 0)
         return; /* doctor_check_root says why */
     int is_held = root_is_held(fd);
     if (is_held == 0) {
@@ -129,14 +22,13 @@ void doctor_check_daemon(struct diagnosis *diagnosis)
             strerror(-is_held));
         return;
     }
-    struct lock lock = {.device = status.st_dev, .inode = status.st_ino};
-    find_holder(&lock, fd);
-    if (!lock.pid)
+    long pid = root_holder(fd);
+    if (!pid)
         say(diagnosis, GOOD, "daemon",
             "a process holds the region; from here its pid cannot be seen");
-    else if (is_stopped(lock.pid))
+    else if (process_is_stopped(pid))
         say(diagnosis, BAD, "daemon", "process %ld holds the region and is stopped: kill -CONT %ld",
-            lock.pid, lock.pid);
+            pid, pid);
     else
-        say(diagnosis, GOOD, "daemon", "process %ld holds the region", lock.pid);
+        say(diagnosis, GOOD, "daemon", "process %ld holds the region", pid);
 }

@@ -174,7 +174,7 @@ static bool is_held_unseen(const struct survey *survey, const struct shmconf_pla
         return false;
     cleanup_close int fd =
         shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
-    return fd >= 0 && root_is_held(fd) == 1;
+    return fd >= 0 && root_is_held(fd) == 1 && !root_holder(fd);
 }
 
 /* ---- The region ----------------------------------------------------------------------------- */

@@ -116,13 +116,6 @@ int place_make(struct shmconf_place **place, const char *name);
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 
-/*
- * Whether a daemon holds the region, by its root's descriptor: 1, 0, or -errno where that cannot be
- * told. Also one in another PID namespace, which /proc does not show. Who asks holds the lock for
- * an instant itself; a daemon that starts meanwhile tries for 200 ms.
- */
-int root_is_held(int root);
-
 /* The root's own, which no configuration can be looked for in. */
 struct config config_of_root(const struct shmconf_place *place);
 
@@ -153,6 +146,21 @@ int region_scan(const struct shmconf_place *place, bool (*visit)(struct config *
  * daemon's own file in the root. */
 int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct config *, void *),
                     void *context);
+
+/* ---- Who holds the region (lock.c) ---- */
+
+/*
+ * Whether a daemon holds the region, by its root's descriptor: 1, 0, or -errno where that cannot be
+ * told. Also one in another PID namespace, which /proc does not show. Who asks holds the lock for
+ * an instant itself; a daemon that starts meanwhile tries for 200 ms.
+ */
+int root_is_held(int root);
+
+/* The process that holds it; 0: none that is seen here. */
+long root_holder(int root);
+
+/* By a signal or a debugger. */
+bool process_is_stopped(long pid);
 
 /* ---- What to do about what readers refuse (remedy.c) ---- */
 
