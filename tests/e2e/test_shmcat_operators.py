@@ -183,6 +183,20 @@ def test_readers_knows_what_is_not_there(region):
     assert done.stderr.decode().startswith(f"shmcat: {region.root}: nothing is published: ")
 
 
+@pytest.mark.parametrize("spoil", [lambda path: path.chmod(0o777),
+                                   lambda path: os.chown(path, 12345, 12345)],
+                         ids=["writable", "of another"])
+def test_readers_tells_what_is_refused_from_nothing(region, need_root, spoil):
+    region.publish(NAME)
+    region.publisher.close()
+    spoil(region.root / "Shop")
+    done = region.run("readers")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (f"shmcat: {region.root}: readers refuse what is there: shmcat "
+                                    "verify says why, and what to do\n")
+    assert b"Shop: " in region.run("verify").stdout
+
+
 @contextlib.contextmanager
 def mapping(*paths):
     """Has these files mapped."""

@@ -40,6 +40,7 @@ struct survey {
     bool has_writer;     /* of any configuration */
     bool is_held_unseen; /* by a process that is not among those of /proc */
     bool is_there;       /* a configuration that could be read, or is damaged */
+    bool is_refused;     /* a directory that readers do not go into */
 };
 
 static struct reader_row *row_add(struct survey *survey, long pid, const char *path, size_t size)
@@ -186,6 +187,8 @@ static bool note_current(struct config *config, void *context)
     struct reader_row *row = row_add(region, 0, config->path, strlen(config->path));
     char name[SHMCONF_NAME_TEXT_MAX];
     region->is_there |= config->directory >= 0 && config->error != -ENOENT;
+    region->is_refused |=
+        config->directory < 0 && config->error != -ENOENT && config->error != -ENOTDIR;
     if (config->error)
         return true;
     row->newest = config->record.generation;
@@ -217,10 +220,14 @@ static int look(struct survey *region, const struct shmconf_place *place, const 
     return rc;
 }
 
-/* Nobody has it because it is not there, which may be a mistake in the name. */
-static int fail_absent(const struct shmconf_place *place, const char *name, int rc)
+/* Nobody has it: it is refused, or not there, which may be a mistake in the name. */
+static int fail_absent(const struct survey *region, const struct shmconf_place *place,
+                       const char *name, int rc)
 {
     struct config config;
+    if (!name && region->is_refused)
+        return complain(place->root,
+                        "readers refuse what is there: shmcat verify says why, and what to do");
     if (!name)
         return fail_region(place, rc);
     config_open(&config, place);
@@ -342,7 +349,7 @@ static int report(struct survey *survey, const struct shmconf_place *place, cons
     print_survey(survey, &region, json);
     survey_free(&region);
     if (is_absent)
-        return fail_absent(place, name, rc);
+        return fail_absent(&region, place, name, rc);
     if (survey->count == 0 && !json)
         puts(survey->hidden || survey->is_held_unseen
                  ? "nobody who could be looked at has it mapped"
