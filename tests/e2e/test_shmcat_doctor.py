@@ -90,11 +90,13 @@ def test_doctor_tells_of_a_region_of_another_user(open_path, need_root, owner, s
     ("ROLE_ARN", "arn:aws:iam::123456789012:role/reader"),
     ("AWS_APPCONFIG_EXTENSION_PROXY_URL", "http://proxy.example"),
     ("SHMCONF_POLL_INTERVAL", "0"),
+    ("LOCAL_DEVELOPMENT_DIRECTORY", "/nonexistent"),
+    ("LOCAL_DEVELOPMENT_DIRECTORY", "/dev/null"),
 ])
 def test_doctor_says_which_setting_shmconfd_refuses(tmp_path, variable, value):
     found = diagnose(tmp_path, 1, SHMCONF_HTTP_PORT="1", **{variable: value})
     refusal = run("--check", env={variable: value}).stderr.removeprefix("shmconfd: ").rstrip()
-    assert refusal.startswith(variable)
+    assert refusal.startswith((variable, value))
     assert found["settings"] == ("bad", f"shmconfd does not start with them: {refusal}")
 
 
@@ -131,6 +133,21 @@ def test_doctor_says_of_a_containers_endpoint_what_shmconfd_does(tmp_path, uri, 
     assert found["credentials"] == (
         ("bad", f"{variable}: keys are not fetched from there; {refusal}") if refusal else
         ("ok", f"{variable} names a container's endpoint, which is not asked"))
+
+
+@pytest.mark.parametrize("variable, value", [
+    ("AWS_ENDPOINT_URL", "foo"),
+    ("AWS_ENDPOINT_URL_APPCONFIGDATA", "https://user@aws.example"),
+    ("AWS_DEFAULT_REGION", "Ireland"),
+    ("SERVICE_REGION", "moon-1"),
+])
+def test_doctor_says_which_endpoint_shmconfd_refuses(tmp_path, variable, value):
+    env = {variable: value} if "REGION" in variable else {variable: value, "AWS_REGION": "eu-west-1"}
+    found = diagnose(tmp_path, 1, SHMCONF_HTTP_PORT="1", **env)
+    refusal = run("--check", env=env).stderr.removeprefix("shmconfd: ").rstrip()
+    assert refusal.startswith(variable)
+    assert found["AWS endpoint"] == ("bad", f"shmconfd does not start with it: {refusal}")
+    assert "AWS region" not in found
 
 
 def test_doctor_knows_when_aws_is_not_asked(tmp_path):

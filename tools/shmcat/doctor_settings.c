@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What shmconfd would think of this environment. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "credentials/container_host.h"
 #include "shmcat/doctor.h"
+#include "upstream/endpoint.h"
+
+static void say_refused(struct diagnosis *diagnosis, const struct error *error)
+{
+    say(diagnosis, BAD, "settings", "shmconfd does not start with them: %s%s%s", error->subject,
+        error->subject[0] ? ": " : "", error->message);
+}
+
+/* As the daemon does before it starts. */
+static int check_directory(const struct settings *settings, struct error *error)
+{
+    const char *directory = settings->local_development_directory;
+    cleanup_close int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (directory && fd < 0)
+        return error_system(error, errno, directory, "cannot open the local directory");
+    return 0;
+}
 
 /* By the daemon's own code, so that both say the same. */
 void doctor_load_settings(struct diagnosis *diagnosis, struct settings *settings)
@@ -14,14 +34,15 @@ void doctor_load_settings(struct diagnosis *diagnosis, struct settings *settings
     char *arguments[] = {name, NULL};
     struct error error;
     if (settings_load(settings, 1, arguments, environ, &error) != 0) {
-        say(diagnosis, BAD, "settings", "shmconfd does not start with them: %s%s%s", error.subject,
-            error.subject[0] ? ": " : "", error.message);
+        say_refused(diagnosis, &error);
         return;
     }
     diagnosis->settings = settings;
     for (size_t i = 0; i < settings->warning_count; i++)
         say(diagnosis, NOTE, "settings", "%s", settings->warnings[i]);
-    if (settings->warning_count == 0)
+    if (check_directory(settings, &error) != 0)
+        say_refused(diagnosis, &error);
+    else if (settings->warning_count == 0)
         say(diagnosis, GOOD, "settings", "shmconfd takes those of this environment");
 }
 
@@ -77,23 +98,42 @@ static void check_credentials(struct diagnosis *diagnosis)
             "none in this environment; AppConfig needs them where shmconfd runs");
 }
 
+static bool names_region(const struct endpoint_inputs *inputs)
+{
+    const char *const choices[] = {inputs->service_region, inputs->region, inputs->default_region};
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if (choices[i] && *choices[i])
+            return true;
+    return false;
+}
+
+/* Without a region the environment may be another one than the daemon's. */
+static void check_endpoint(struct diagnosis *diagnosis)
+{
+    const struct settings *settings = diagnosis->settings;
+    struct endpoint_inputs inputs =
+        endpoint_inputs_read(settings ? settings->service_region : NULL);
+    struct endpoint endpoint;
+    struct error error;
+    if (!names_region(&inputs))
+        say(diagnosis, NOTE, "AWS region",
+            "AWS_REGION is not set in this environment; without it shmconfd starts with a local "
+            "directory only");
+    else if (endpoint_resolve(&endpoint, &inputs, &error) != 0)
+        say(diagnosis, BAD, "AWS endpoint", "shmconfd does not start with it: %s: %s",
+            error.subject, error.message);
+    else
+        say(diagnosis, GOOD, "AWS region", "%s", endpoint.region);
+}
+
 void doctor_check_aws(struct diagnosis *diagnosis)
 {
     const struct settings *settings = diagnosis->settings;
-    const char *region = settings ? settings->service_region : NULL;
     if (settings && settings->local_development_directory) {
         say(diagnosis, GOOD, "credentials", "not needed: configurations come from %s",
             settings->local_development_directory);
         return;
     }
     check_credentials(diagnosis);
-    if (!region)
-        region = variable("AWS_REGION");
-    if (!region)
-        region = variable("AWS_DEFAULT_REGION");
-    if (region)
-        say(diagnosis, GOOD, "AWS region", "%.64s", region);
-    else
-        say(diagnosis, NOTE, "AWS region",
-            "AWS_REGION is not set in this environment; AppConfig needs it where shmconfd runs");
+    check_endpoint(diagnosis);
 }
