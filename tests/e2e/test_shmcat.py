@@ -60,6 +60,18 @@ def test_states_tell_failing_and_overdue_polls(region):
     assert re.search("A:B:waiting .* ok\n", text)
 
 
+@pytest.mark.parametrize("command", ["ls", "readers", "watch"])
+def test_nothing_published_by_a_daemon_that_runs_is_asked_for(region, command):
+    arguments = ["watch", "--json", "-n", "1"] if command == "watch" else [command]
+    nothing = f"shmcat: {region.root}: nothing is published: "
+    line, = region.run(*arguments).stderr.decode().splitlines()
+    assert line == (f"{nothing}ask shmconfd, which runs, for a configuration over HTTP, or give it "
+                    "a prefetch list or a local directory")
+    region.publisher.close()
+    line, = region.run(*arguments).stderr.decode().splitlines()
+    assert line.startswith(f"{nothing}start shmconfd, or set SHMCONF_DIR")
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_ls_of_nothing_says_where_it_looked(region, tmp_path, made):
     directory = tmp_path / "elsewhere"

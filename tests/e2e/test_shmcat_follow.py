@@ -175,14 +175,14 @@ def test_watch_redraws_at_once_when_the_window_changes(region):
 
 
 def test_watch_says_when_nothing_is_published(region):
-    for directory, told in ((region.root, "nothing is published"),
-                            ("/nonexistent", "there is no region")):
+    for directory, told, remedy in ((region.root, "nothing is published", "ask shmconfd"),
+                                    ("/nonexistent", "there is no region", "start shmconfd")):
         done = region.run("watch", "-n", "1", "--dir", directory)
         assert (done.returncode, done.stdout.decode(), done.stderr) == (1, f"{told}\n", b"")
         done = region.run("watch", "-n", "2", "--interval", "1ms", "--json", "--dir", directory)
         assert done.returncode == 1 and len(done.stdout.splitlines()) == 2
         line, = done.stderr.decode().splitlines()  # told once
-        assert line.startswith(f"shmcat: {directory}: {told}: start shmconfd")
+        assert line.startswith(f"shmcat: {directory}: {told}: {remedy}")
     region.publish(NAME)
     assert region.run("watch", "-n", "1", "--json").stderr == b""
 

@@ -18,6 +18,13 @@ int root_is_held(int root)
     return 0;
 }
 
+bool region_is_held(const struct shmconf_place *place)
+{
+    cleanup_close int root =
+        shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    return root >= 0 && root_is_held(root) == 1;
+}
+
 /* The file whose lock is looked for, with the device as the kernel's tables have it. */
 struct lock {
     long mount;

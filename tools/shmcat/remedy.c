@@ -121,6 +121,10 @@ int fail_region(const struct shmconf_place *place, int rc)
     struct config root = config_of_root(place);
     if (rc && rc != -ENOENT)
         return fail_config(place->root, &root, rc);
+    if (!rc && region_is_held(place))
+        return complain(place->root,
+                        "nothing is published: ask shmconfd, which runs, for a configuration over "
+                        "HTTP, or give it a prefetch list or a local directory");
     return complain(
         place->root,
         "%s: start shmconfd, or set SHMCONF_DIR (or --dir) to the directory that it uses",

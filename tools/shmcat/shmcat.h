@@ -156,6 +156,9 @@ int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct conf
  */
 int root_is_held(int root);
 
+/* The same by the place; false also where that cannot be told. */
+bool region_is_held(const struct shmconf_place *place);
+
 /* The process that holds it; 0: none that is seen here. */
 long root_holder(int root);
 
