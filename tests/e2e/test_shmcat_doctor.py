@@ -263,6 +263,17 @@ def test_doctor_looks_at_the_disk(tmp_path, need_mounts, options, state, text):
     assert found["disk"][0] == state and text in found["disk"][1]
 
 
+def test_doctor_lets_readers_have_a_region_that_is_read_only(region, need_mounts):
+    """As in a container of readers; where nobody holds it shmconfd is still to come."""
+    script = f'mount --bind -o ro "{region.root}" "{region.root}" && exec "$@"'
+    readers = {"SHMCONF_HTTP_PORT": "1", "wrapper": ["unshare", "-m", "sh", "-c", script, "sh"]}
+    assert diagnose(region.root, **readers)["disk"] == (
+        "note", f"{region.root} is read-only here, which is enough for readers")
+    region.publisher.close()
+    assert diagnose(region.root, 1, **readers)["disk"] == (
+        "bad", f"{region.root} is read-only: set SHMCONF_DIR to where one may write")
+
+
 @pytest.mark.parametrize("value", ["http", "0", "65536", "8080x", "-1"])
 def test_doctor_names_a_port_that_is_none(tmp_path, value):
     done = subprocess.run([SHMCAT, "doctor"], capture_output=True, text=True, check=False,

@@ -97,7 +97,10 @@ void doctor_check_disk(struct diagnosis *diagnosis)
     }
     uint64_t mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
     enum severity space = mib >= 16 ? GOOD : mib >= 1 ? NOTE : BAD;
-    if (disk.f_flag & ST_RDONLY)
+    if ((disk.f_flag & ST_RDONLY) && region_is_held(diagnosis->place))
+        say(diagnosis, NOTE, "disk", "%s is read-only here, which is enough for readers",
+            directory);
+    else if (disk.f_flag & ST_RDONLY)
         say(diagnosis, BAD, "disk", "%s is read-only: set SHMCONF_DIR to where one may write",
             directory);
     else if (disk.f_files > 0 && disk.f_favail == 0)
