@@ -12,7 +12,7 @@ import termios
 import pytest
 
 from shmcat_region import (  # noqa: F401
-    DEADLINE_S, NAME, Publisher, SHMCAT, TIME, Terminal, environment, followers, running_region)
+    DEADLINE_S, HERE, NAME, Publisher, SHMCAT, TIME, Terminal, environment, followers, running_region)
 
 
 # ---- follow ----
@@ -86,6 +86,21 @@ def test_follow_goes_on_across_restart_and_removal(region, follow, arguments):
     region.__init__(region.root)
     region.publish(NAME, "three")
     assert json.loads(following.line())["size"] == 5
+
+
+def test_follow_tells_the_same_trouble_again_when_it_comes_back(region, follow):
+    """Healed without a new version: of the head nothing has to be shown."""
+    region.publish(NAME)
+    following = follow()
+    following.line()
+    for _ in range(2):
+        region.head().chmod(0o666)
+        assert f"{HERE}/head: " in following.complaint()
+        region.head().chmod(0o600)
+        region.publish("A:B:C")  # another line: it has looked at both meanwhile
+        following.line()
+        region.publish("A:B:C", "again")
+        following.line()
 
 
 def test_follow_exec_gets_the_text_and_the_environment(region, follow, tmp_path):

@@ -207,14 +207,16 @@ static bool follow_visit(struct config *config, void *context)
     struct shmconf_version *version = NULL;
     char name[SHMCONF_NAME_TEXT_MAX];
     struct last *last = last_of(follow, config->path);
-    int rc = config->error;
-    if (!last || (!rc && last->instance == config->instance &&
-                  last->generation == config->record.generation))
+    if (!last)
         return true;
-    if (!rc)
+    int rc = config->error;
+    bool is_shown =
+        last->instance == config->instance && last->generation == config->record.generation;
+    if (!rc && !is_shown)
         rc = config_current(config, &version);
-    if (rc && rc != -ENOENT && !(config->record.state & SHMCONF_MOVED))
-        report(last, config->path, config, rc);
+    /* Also that all is well, so that the same trouble is told again when it comes back. */
+    report(last, config->path, config,
+           rc == -ENOENT || (config->record.state & SHMCONF_MOVED) ? 0 : rc);
     if (version) {
         shmconf_name_print(&config->name, name);
         show(follow, last, name, version);
