@@ -263,6 +263,14 @@ def test_doctor_looks_at_the_disk(tmp_path, need_mounts, options, state, text):
     assert found["disk"][0] == state and text in found["disk"][1]
 
 
+def test_doctor_tells_files_that_cannot_be_made_from_those_without_a_name(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    found = diagnose(file / "region", 1, SHMCONF_HTTP_PORT="1")
+    assert found["files"] == ("note", f"no file can be made in {file}: Not a directory; shmconfd's "
+                                      "user must be able to")
+
+
 def test_doctor_lets_readers_have_a_region_that_is_read_only(region, need_mounts):
     """As in a container of readers; where nobody holds it shmconfd is still to come."""
     script = f'mount --bind -o ro "{region.root}" "{region.root}" && exec "$@"'

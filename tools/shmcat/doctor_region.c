@@ -87,6 +87,23 @@ void doctor_check_root(struct diagnosis *diagnosis)
     close(fd);
 }
 
+/* As the daemon tells what a kernel or a file system does not know from what fails. */
+static void check_files(struct diagnosis *diagnosis, const char *directory)
+{
+    cleanup_close int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        say(diagnosis, GOOD, "files", "files without a name can be made in %s", directory);
+    else if (errno == EISDIR || errno == EOPNOTSUPP || errno == EINVAL)
+        say(diagnosis, NOTE, "files",
+            "%s cannot have files without a name; shmconfd uses names "
+            "that begin with .t instead",
+            directory);
+    else
+        say(diagnosis, NOTE, "files",
+            "no file can be made in %s: %s; shmconfd's user must be able to", directory,
+            strerror(errno));
+}
+
 void doctor_check_disk(struct diagnosis *diagnosis)
 {
     struct statvfs disk;
@@ -108,17 +125,5 @@ void doctor_check_disk(struct diagnosis *diagnosis)
     else
         say(diagnosis, space, "disk",
             "%" PRIu64 " MiB are free in %s; a configuration needs twice its size", mib, directory);
-    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        say(diagnosis, GOOD, "files", "files without a name can be made in %s", directory);
-        close(fd);
-    } else if (errno == EACCES || errno == EROFS || errno == EPERM || errno == ENOSPC) {
-        say(diagnosis, NOTE, "files", "%s: %s; shmconfd's user must be able to", directory,
-            strerror(errno));
-    } else {
-        say(diagnosis, NOTE, "files",
-            "%s cannot have files without a name; shmconfd uses names "
-            "that begin with .t instead",
-            directory);
-    }
+    check_files(diagnosis, directory);
 }
