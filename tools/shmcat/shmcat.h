@@ -152,7 +152,8 @@ int region_scan_all(const struct shmconf_place *place, bool (*visit)(struct conf
 /*
  * Whether a daemon holds the region, by its root's descriptor: 1, 0, or -errno where that cannot be
  * told. Also one in another PID namespace, which /proc does not show. Who asks holds the lock for
- * an instant itself; a daemon that starts meanwhile tries for 200 ms.
+ * an instant itself; a daemon that starts meanwhile tries for 200 ms, and one that comes back to
+ * its root once, and again at its next check.
  */
 int root_is_held(int root);
 
