@@ -125,6 +125,26 @@ def test_a_value_is_no_command_and_names_are_those_of_that_region(region, comple
     assert complete("shmcat", root, *before, "ver") == ["verify"]
 
 
+@pytest.mark.parametrize("before", [["--dir", r"~/re\ gion"], ["--dir", r"ROOT/re\ gion"],
+                                    ["--dir", "'ROOT/re gion'"], ["--dir", '"ROOT/re gion"'],
+                                    [r"--dir=ROOT/re\ gion"]], ids=" ".join)
+def test_a_directory_is_taken_as_the_shell_takes_it(region, complete, tmp_path, monkeypatch, before):
+    region.publish(NAME)
+    region.publisher.close()
+    region.root.rename(tmp_path / "re gion")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = [word.replace("ROOT", str(tmp_path)) for word in before]
+    assert complete("shmcat", "/nonexistent", *before, "cat", "") == [NAME]
+
+
+def test_what_stands_in_a_directory_is_not_run(region, complete, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for word in ("~/$(touch ran)", "'$(touch ran)'", '"`touch ran`"', r"a\$(touch ran)", "<(touch ran)"):
+        for before in (["--dir", word], [f"--dir={word}"]):
+            complete("shmcat", region.root, *before, "cat", "")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_value_of_an_option_is_completed(region, complete):
     region.publish(NAME)
     assert complete("shmcat", region.root, "cat", "--color", "a") == ["auto", "always"]

@@ -18,7 +18,7 @@ _shmcat() {
             root=(--dir "${words[i + 1]}")
             ((++i == cword)) || previous=""
             ;;
-        --dir=*) root=("$previous") ;;
+        --dir=*) root=(--dir "${previous#*=}") ;;
         --color)
             [[ ${words[i + 1]} != "=" ]] || ((i++))
             ((++i == cword)) || previous=""
@@ -27,6 +27,12 @@ _shmcat() {
         *) [[ -n $command ]] || command=$previous ;;
         esac
     done
+    # Words come as they were typed: of what the shell makes of them only what runs nothing.
+    case ${root[1]} in
+    \'*\' | \"*\") root[1]=${root[1]:1:-1} ;;
+    \~/*) root[1]=$HOME/${root[1]:2} ;;&
+    *\\*) root[1]=${root[1]//\\/} ;;
+    esac
     case $command in
     ls) options=" --names" values="" names= ;;
     cat) options=" --version --wait" values=" --version --wait" names=yes ;;

@@ -168,7 +168,7 @@ static void complete_words(const struct usage *usage)
 /*
  * Finds the command in words[first] and after, before words[end]: what follows an option with a
  * value is none. `previous` is the option whose value is to be completed; `root` says where the
- * names are.
+ * names are, as it was typed.
  */
 static void complete_scan(const struct usage *usage, const char *first, const char *end)
 {
@@ -188,7 +188,7 @@ static void complete_scan(const struct usage *usage, const char *first, const ch
                "            ;;\n",
                end);
         if (row->kind == OPTION_DIRECTORY)
-            printf("        --%s=*) root=(\"$previous\") ;;\n", row->name);
+            printf("        --%s=*) root=(--%s \"${previous#*=}\") ;;\n", row->name, row->name);
     }
     puts("        -*) ;;\n"
          "        *) [[ -n $command ]] || command=$previous ;;\n"
@@ -236,6 +236,13 @@ void usage_bash_completion(const struct usage *usage)
            "    fi\n",
            locals);
     complete_scan(usage, "1", "cword");
+    puts("    # Words come as they were typed: of what the shell makes of them only what runs "
+         "nothing.\n"
+         "    case ${root[1]} in\n"
+         "    \\'*\\' | \\\"*\\\") root[1]=${root[1]:1:-1} ;;\n"
+         "    \\~/*) root[1]=$HOME/${root[1]:2} ;;&\n"
+         "    *\\\\*) root[1]=${root[1]//\\\\/} ;;\n"
+         "    esac");
     complete_cases(usage);
     puts("    local IFS=' ' name\n"
          "    if [[ $directories ]]; then\n"
@@ -266,6 +273,12 @@ void usage_zsh_completion(const struct usage *usage)
            "%s",
            locals);
     complete_scan(usage, "2", "CURRENT");
+    puts("    # Words come as they were typed: of what the shell makes of them only what runs "
+         "nothing.\n"
+         "    case ${root[2]} in\n"
+         "    \\~/*) root[2]=$HOME/${(Q)root[2]#\\~/} ;;\n"
+         "    ?*) root[2]=${(Q)root[2]} ;;\n"
+         "    esac");
     complete_cases(usage);
     puts("    if [[ -n $directories ]]; then\n"
          "        _files -/\n"
