@@ -171,7 +171,7 @@ static int survey_all(struct survey *survey)
 /* Whether a daemon has the region that is not seen, as one of another container's. */
 static bool is_held_unseen(const struct survey *survey, const struct shmconf_place *place)
 {
-    if (survey->has_writer || survey->hidden)
+    if (survey->has_writer)
         return false;
     cleanup_close int fd =
         shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
