@@ -16,6 +16,7 @@ struct once {
     struct once_item *items;
     size_t pending;
     bool has_failed;
+    bool is_stopped; /* the source: nothing of it is active */
     struct loop_timer end;
 };
 
@@ -29,6 +30,7 @@ struct once_item {
 static void on_closed(void *context)
 {
     struct once *once = context;
+    once->is_stopped = true;
     loop_stop(once->parts.loop);
 }
 
@@ -137,6 +139,8 @@ enum exit_status once_run(const struct settings *settings)
                 error.message);
     else if (once.has_failed)
         status = EXIT_STATUS_FAILURE;
+    if (!once.is_stopped && once.parts.loop)
+        loop_abandon(once.parts.loop);
     parts_close(&once.parts);
     free(once.items);
     return status;

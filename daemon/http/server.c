@@ -235,11 +235,8 @@ void http_server_close(struct http_server *server)
         close_listener(&server->listeners[i]);
     /* Only where the loop has failed. Their memory is lost, but nobody shall wait for an answer. */
     for (struct link *link = server->connections.next; link != &server->connections;
-         link = link->next) {
-        struct connection *connection = connection_of(link, offsetof(struct connection, link));
-        if (connection->fd >= 0)
-            close(connection->fd);
-    }
+         link = link->next)
+        close(connection_of(link, offsetof(struct connection, link))->fd);
     exchange_free_spares(server);
     free(server);
 }

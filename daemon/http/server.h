@@ -61,7 +61,10 @@ unsigned http_server_port(const struct http_server *server);
 void http_server_drain(struct http_server *server, uint64_t deadline,
                        void (*drained)(void *context), void *context);
 
-/* Frees everything. Only after `drained`, or when it was never started on a running loop. */
+/*
+ * Frees everything. Only after `drained`, when it was never started on a running loop, or when that
+ * loop was abandoned: then clients are cut off, and what is kept of them is lost.
+ */
 void http_server_close(struct http_server *server);
 
 const struct http_request *http_exchange_request(const struct http_exchange *exchange);

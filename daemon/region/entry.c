@@ -66,7 +66,8 @@ static void mark_foreign_moved(const struct region_entry *entry, int directory)
     struct shmconf_record record;
     if (head_open(&other, entry->region, directory, &entry->name, &found, &record) != 0)
         return;
-    if (other.inode != entry->head.inode && !(record.state & SHMCONF_MOVED)) {
+    bool is_ours = other.inode == entry->head.inode && other.device == entry->head.device;
+    if (!is_ours && !(record.state & SHMCONF_MOVED)) {
         record.state |= SHMCONF_MOVED;
         if (head_store(&other, &record) == 0)
             head_wake(&other);
@@ -124,7 +125,7 @@ static bool has_lost_its_name(const struct region_entry *entry)
     if (asprintf(&path, "%s/%s/%s", entry->region->path, entry->path, SHMCONF_HEAD_FILE) < 0)
         return false;
     if (lstat(path, &status) == 0)
-        return status.st_ino != entry->head.inode;
+        return !head_is_file(&entry->head, &status);
     return errno == ENOENT || errno == ENOTDIR;
 }
 
@@ -196,7 +197,7 @@ static bool head_is_in_place(const struct region_entry *entry)
     snprintf(path, sizeof path, "%s/%s", entry->path, SHMCONF_HEAD_FILE);
     return entry->head.map &&
            is_ours(entry->region, path, SHMCONF_HEAD_SIZE, REGION_HEAD, &status) &&
-           status.st_ino == entry->head.inode &&
+           head_is_file(&entry->head, &status) &&
            head_is_intact(&entry->head, &entry->name, &entry->record);
 }
 

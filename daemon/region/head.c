@@ -88,6 +88,11 @@ bool head_is_intact(const struct head *head, const struct shmconf_name *name,
     return fault_guard(look_at_head, &look) == 0 && look.is_intact;
 }
 
+bool head_is_file(const struct head *head, const struct stat *status)
+{
+    return status->st_ino == head->inode && status->st_dev == head->device;
+}
+
 void head_wake(const struct head *head)
 {
     syscall(SYS_futex, &head->map->seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -143,7 +148,7 @@ int head_create(struct head *head, struct region *region, int directory,
     if (rc)
         return rc;
     head_close(head);
-    *head = (struct head){file.map, page.seq, instance, file.status.st_ino};
+    *head = (struct head){file.map, page.seq, instance, file.status.st_dev, file.status.st_ino};
     return 0;
 }
 
@@ -228,7 +233,7 @@ int head_open(struct head *head, const struct region *region, int directory,
     void *map = mmap(NULL, SHMCONF_HEAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
-    *head = (struct head){map, 0, page.instance, status.st_ino};
+    *head = (struct head){map, 0, page.instance, status.st_dev, status.st_ino};
     struct taken taken = {head, record};
     if (fault_guard(take_head, &taken) == 0)
         return 0;

@@ -25,6 +25,7 @@ struct head {
     struct shmconf_head *map;
     uint32_t seq;
     uint64_t instance;
+    dev_t device; /* of its file, with the inode */
     ino_t inode;
 };
 
@@ -128,6 +129,8 @@ int head_store(struct head *head, const struct shmconf_record *record);
 /* Whether what we know of it still stands in it: somebody may have written over it. */
 bool head_is_intact(const struct head *head, const struct shmconf_name *name,
                     const struct shmconf_record *record);
+/* Whether that is its file. */
+bool head_is_file(const struct head *head, const struct stat *status);
 void head_wake(const struct head *head);
 void head_close(struct head *head);
 

@@ -46,7 +46,8 @@ static bool is_shared(int directory, const struct stat *status)
         return false;
     DIR *stream = list_directory(directory);
     for (struct dirent *entry; stream && is_empty && (entry = readdir(stream));)
-        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                   strcmp(entry->d_name, "lost+found") == 0; /* of a new volume */
     if (stream)
         closedir(stream);
     return !is_empty;

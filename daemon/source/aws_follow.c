@@ -27,7 +27,7 @@ enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 /*
  * How often a check may be begun anew: a machine may be so slow that it seems to stand still, and a
  * service that does not answer at all is asked for as long as invocations last. Once only while
- * checks fail.
+ * checks fail and somebody waits for them.
  */
 enum { BEGUN_ANEW_MAX = 5, BEGUN_ANEW_IN_TROUBLE_MAX = 1 };
 
@@ -243,8 +243,8 @@ bool follow_is_held_up(const struct follow *follow, uint64_t began_ns)
 
 static bool may_begin_anew(const struct follow *follow)
 {
-    unsigned most = follow->schedule.failures ? BEGUN_ANEW_IN_TROUBLE_MAX : BEGUN_ANEW_MAX;
-    return follow->begun_anew < most;
+    bool is_in_trouble = follow->source->is_waited_for && follow->schedule.failures;
+    return follow->begun_anew < (is_in_trouble ? BEGUN_ANEW_IN_TROUBLE_MAX : BEGUN_ANEW_MAX);
 }
 
 /*
@@ -266,19 +266,24 @@ static bool is_begun_anew(struct follow *follow, const struct appconfig_result *
     return true;
 }
 
-void follow_begin_anew(struct follow *follow)
+bool follow_begin_anew(struct follow *follow)
+{
+    /* Where nobody waits for it, it costs nobody time. */
+    if (follow->source->is_waited_for) {
+        if (!may_begin_anew(follow))
+            return false;
+        follow->begun_anew++;
+    }
+    follow_go(follow);
+    return true;
+}
+
+void follow_give_up(struct follow *follow)
 {
     struct error error;
-    /* Where nobody waits for it, it costs nobody time. */
-    if (!follow->source->is_waited_for || may_begin_anew(follow)) {
-        follow->begun_anew++;
-        follow_go(follow);
-        return;
-    }
     error_set(&error, ETIMEDOUT, "",
-              "AppConfig cannot be reached: it gave no answer until the process was stopped, %u "
-              "times",
-              follow->begun_anew + 1);
+              "AppConfig cannot be reached: no answer before the process was stopped, again and "
+              "again");
     fail(follow, &error, NULL);
 }
 

@@ -27,7 +27,7 @@ struct follow {
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
     bool was_lost;               /* a call of this check, with its connection */
-    bool was_running;            /* a check, when a thaw was noticed */
+    bool was_running;            /* a check, when a thaw was noticed, and is not begun anew */
     unsigned begun_anew;         /* how often, this check */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;
@@ -82,8 +82,11 @@ bool follow_is_held_up(const struct follow *follow, uint64_t began_ns);
 /* Sets the timer to the next check, if there is to be one. */
 void follow_arm(struct follow *follow);
 
-/* Begins a check anew that was interrupted, or ends it as failed where that was too often. */
-void follow_begin_anew(struct follow *follow);
+/* Begins a check anew that was interrupted; false: that was too often, and it is to be given up. */
+bool follow_begin_anew(struct follow *follow);
+
+/* Ends such a check as failed. */
+void follow_give_up(struct follow *follow);
 
 /* Ends the running check as if it had not begun; the answer is lost and so is the token. */
 void follow_interrupt(struct follow *follow);

@@ -48,11 +48,17 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
     /* Each once: what was missed meanwhile is not made up for. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         if (follow->was_running)
-            follow_begin_anew(follow);
+            follow->was_running = !follow_begin_anew(follow);
         else if (follow->timer.position)
             follow_go(follow);
         if (!follow->call)
             follow_arm(follow);
+    }
+    /* Last, since who waits for all of them is told when none runs. */
+    for (struct follow *follow = source->first, *next; follow; follow = next) {
+        next = follow->next;
+        if (follow->was_running)
+            follow_give_up(follow);
     }
 }
 

@@ -149,7 +149,7 @@ def test_a_service_that_is_down_does_not_cost_each_invocation_its_time(aws):
             api.wait_parked(1 + turn)
         hits = stall.hits
         assert hits < 8 and reader("status")["failures"] == 1
-        assert daemon.count_log("ERROR .*until the process was stopped") == 1, daemon.log()
+        assert daemon.count_log("ERROR .*before the process was stopped") == 1, daemon.log()
         freeze(daemon, 2.5)
         api.invoke(left_s=1)
         api.wait_parked(9)

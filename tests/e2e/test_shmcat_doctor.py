@@ -56,6 +56,15 @@ def test_doctor_knows_a_stopped_daemon(tmp_path):
         assert state == "bad" and f":{daemon.port} gives no answer: it is stopped or busy" in text
 
 
+def test_doctor_doubts_a_root_that_others_may_write(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    assert "access" not in diagnose(root)
+    root.chmod(0o777)
+    state, text = diagnose(root)["access"]
+    assert state == "note" and f"others may write in {root}" in text
+
+
 @pytest.mark.parametrize("wrapper", [
     ["unshare", "-p", "-f", "--mount-proc"],
     ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"],

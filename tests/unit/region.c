@@ -308,6 +308,7 @@ static int open_as_it_is(struct fixture *f, unsigned mode)
 static void a_directory_that_others_use_is_not_closed_to_them(struct fixture *f)
 {
     uint64_t since_ns;
+    CHECK_INT(0, mkdir(in_root(f, "lost+found").text, 0700));
     CHECK_INT(0, open_as_it_is(f, 0777)); /* just made for it */
     CHECK_INT(0700, fixture_mode(f, "."));
     fixture_touch(f, "another");

@@ -83,6 +83,11 @@ void doctor_check_root(struct diagnosis *diagnosis)
         const char *advice = advice_on_owner(diagnosis->place, status.st_uid, &severity);
         say(diagnosis, severity, "region", "%s, of uid %lu, mode %03o%s", root,
             (unsigned long)status.st_uid, (unsigned)status.st_mode & 0777, advice);
+        if (status.st_mode & 022)
+            say(diagnosis, NOTE, "access",
+                "others may write in %s: shmconfd of uid %lu closes it if it is empty or a region, "
+                "and refuses it otherwise",
+                root, (unsigned long)status.st_uid);
     }
     close(fd);
 }

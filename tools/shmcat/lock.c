@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "shmcat/shmcat.h"
@@ -121,7 +122,10 @@ long root_holder(int root)
         return 0;
     struct lock lock = {.device = status.st_dev, .inode = status.st_ino};
     find_holder(&lock, root);
-    return lock.pid;
+    /* /proc/locks has also the processes that /proc hides. */
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld", lock.pid);
+    return access(path, F_OK) == 0 ? lock.pid : 0;
 }
 
 /* Of /proc/PID/status; t: by a debugger. */

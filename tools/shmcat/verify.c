@@ -162,7 +162,7 @@ static bool is_wanted(const char *file, const struct config *config)
     if (strcmp(file, SHMCONF_HEAD_FILE) == 0)
         return true;
     if (config->error && config->error != -ENOENT)
-        return file[0] == 'v';
+        return region_file_is_version(file);
     uint64_t generation = config->record.generation;
     for (uint64_t back = 0; back < 2 && back < generation; back++) {
         shmconf_version_file(keep, generation - back);
