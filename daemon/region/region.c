@@ -261,7 +261,7 @@ static unsigned recover_level(const struct recovery *recovery, int parent, const
         return 0;
     }
     for (struct dirent *entry; (entry = readdir(stream));)
-        if (entry->d_name[0] != '.')
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lost+found") != 0)
             found += recover_level(recovery, fd, entry->d_name, level + 1);
     closedir(stream);
     return found;

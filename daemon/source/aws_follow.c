@@ -281,6 +281,11 @@ bool follow_begin_anew(struct follow *follow)
 void follow_give_up(struct follow *follow)
 {
     struct error error;
+    uint64_t now = clock_monotonic_ns();
+    uint64_t longest = follow->source->request_timeout_ns;
+    /* Most of what has passed since then was the freeze. */
+    if (now - follow->started_ns > longest)
+        follow->started_ns = now - longest;
     error_set(&error, ETIMEDOUT, "",
               "AppConfig cannot be reached: no answer before the process was stopped, again and "
               "again");

@@ -33,9 +33,12 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
 {
     uint64_t now = clock_monotonic_ns();
     source->thaw_turn_ns = loop_now(source->loop);
+    source->beat_ns = 0; /* it has been told; the calls that begin now have one of their own */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         follow->was_running = follow->call != NULL;
         follow_interrupt(follow);
+        if (may_be_copy(source, kind))
+            follow->begun_anew = 0; /* by the original */
         if (kind != THAW_NONE)
             elapse(follow, kind, missed_ns, now);
     }

@@ -160,6 +160,14 @@ def test_verify_names_what_belongs_to_somebody_else(region):
     assert region.text("verify", SHMCONF_OWNER="1234").endswith(" 0 problems\n")
 
 
+def test_a_volumes_own_directory_is_no_problem(region):
+    region.publish(NAME)
+    (region.root / "lost+found").mkdir()
+    (region.root / "lost+found/#12345").touch()
+    done = region.run("verify")
+    assert (done.returncode, b"0 problems" in done.stdout) == (0, True), done
+
+
 @pytest.mark.parametrize("stray", ["notes", ".hidden", "Shop/notes", "Shop/Prod/.t0123456789abcdef"])
 def test_verify_finds_what_stands_beside_the_configurations(region, stray):
     region.publish(NAME, "one")

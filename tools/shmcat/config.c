@@ -211,6 +211,8 @@ static bool scan_children(struct scan *scan, DIR *stream, size_t length, int lev
         bool is_hidden = child->d_name[0] == '.'; /* no encoded name begins so */
         if (is_hidden && (!scan->is_all || is_expected(child->d_name, level)))
             continue;
+        if (level == 0 && strcmp(child->d_name, "lost+found") == 0)
+            continue; /* a volume's own; no encoded name has a '+' */
         memcpy(scan->path + length, child->d_name, size + 1);
         int fd = is_hidden ? -ENOTDIR : descend(scan->place, dirfd(stream), child->d_name);
         more = scan_level(scan, fd, length + size, level + 1);
