@@ -310,7 +310,8 @@ def test_an_answer_that_was_lost_costs_one_session_and_no_version(aws):
 def expect_no_failure(daemon):
     with Reader(daemon.root, NAME) as reader:
         assert reader("status")["failures"] == 0
-    assert daemon.count_log("WARN|ERROR") == 0, daemon.log()
+    few = daemon.count_log("WARN .*ulimit -n leaves no more")  # of the machine, not of a check
+    assert daemon.count_log("WARN|ERROR") == few, daemon.log()
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["spent", "unseen"])
