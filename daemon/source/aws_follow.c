@@ -36,7 +36,8 @@ static void step(struct follow *follow);
 static void on_timer(struct loop *loop, struct loop_timer *timer)
 {
     struct follow *follow = (struct follow *)((char *)timer - offsetof(struct follow, timer));
-    uint64_t now = loop_now(loop);
+    uint64_t now = clock_monotonic_ns(); /* a freeze may have come amid this turn */
+    (void)loop;
     aws_source_look_for_thaw(follow->source, now > follow->armed_ns ? now - follow->armed_ns : 0);
     if (aws_source_holds_back(follow->source, follow))
         follow->not_before_ns = now + follow->source->poll_interval_ns;

@@ -54,7 +54,6 @@ struct aws_source {
     uint64_t request_timeout_ns;
     unsigned session_interval_s; /* what sessions promise */
     struct thaw thaw;
-    uint64_t thaw_turn_ns; /* loop_now of the turn in which a thaw was noticed last */
     struct loop_timer beat;
     uint64_t beat_ns;    /* when the next one is due, monotonic; 0: there is none */
     uint64_t stopped_ns; /* the last one that came far too late, when it was due */

@@ -32,7 +32,6 @@ static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_n
 static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t missed_ns)
 {
     uint64_t now = clock_monotonic_ns();
-    source->thaw_turn_ns = loop_now(source->loop);
     source->beat_ns = 0; /* it has been told; the calls that begin now have one of their own */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         follow->was_running = follow->call != NULL;
@@ -48,7 +47,8 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
     transfers_drop_idle(source->transfers, may_be_copy(source, kind));
     if (kind != THAW_NONE)
         appconfig_data_drop_credentials(source->data);
-    /* Each once: what was missed meanwhile is not made up for. */
+    /* Each once: what was missed meanwhile is not made up for. No timer is late any more after
+       this, so that a freeze is told once. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         if (follow->was_running)
             follow->was_running = !follow_begin_anew(follow);
@@ -70,9 +70,7 @@ void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
     uint64_t missed_ns;
     struct thaw_clocks now = thaw_clocks_now();
     enum thaw_kind kind = thaw_look(&source->thaw, &now, &missed_ns);
-    /* Many timers may be late in the turn after the thaw; the first one did it all. */
-    bool is_told = source->thaw_turn_ns == loop_now(source->loop);
-    if ((kind == THAW_NONE && (late_ns <= late_max || is_told)) || source->is_stopping)
+    if ((kind == THAW_NONE && late_ns <= late_max) || source->is_stopping)
         return;
     log_info("%s for %.1f s: new connections, and checks what is due",
              kind == THAW_SLEPT      ? "the machine slept"
