@@ -118,7 +118,7 @@ def test_a_poll_is_waited_for_until_shortly_before_the_deadline(aws):
         stalled = aws.fake.fault(operation="get", stall="request")
         aws.fake.wait_calls(lambda calls: calls.gets == 2)
         waits = [waiting_s(api, left_s=1.0) for _ in range(5)]
-        assert 0.8 < min(waits) < 1.0, waits  # once in five the machine is not that busy
+        assert 0.8 < min(waits) < 0.97, waits  # once in five the machine is not that busy
         stalled.release()
         wait_until(lambda: daemon.get(url(NAME)).status == 200)
 
