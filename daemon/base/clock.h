@@ -9,6 +9,10 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+/* By some scheduling whatever has its time comes late, but not by so much: the process was held up.
+ */
+#define HELD_UP_MIN_NS (NS_PER_S / 4)
+
 static inline uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;

@@ -7,9 +7,6 @@
 /* In a timer's position: the rest is an index into `fired`. */
 #define FIRED (SIZE_MAX ^ (SIZE_MAX >> 1))
 
-/* By some scheduling timers come late, but not by so much. */
-static const uint64_t held_up_min = NS_PER_S / 4;
-
 static void place(struct timers *timers, struct loop_timer *timer, size_t position)
 {
     timers->heap[position - 1] = timer;
@@ -101,7 +98,7 @@ void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
 
 bool loop_timer_was_held_up(const struct loop *loop, const struct loop_timer *timer)
 {
-    return loop->now - timer->deadline > held_up_min;
+    return loop->now - timer->deadline > HELD_UP_MIN_NS;
 }
 
 /* All that are due leave the heap first: one that is started again meanwhile waits for its turn. */

@@ -18,9 +18,6 @@
 /* The service forgets tokens after 24 hours. */
 static const uint64_t token_age_max = UINT64_C(23) * 3600 * NS_PER_S;
 
-/* Time-outs come later than they should by some scheduling, but not by so much. */
-static const uint64_t held_up_min = NS_PER_S / 4;
-
 /* Answers "too early" in a row before the session is given up. */
 enum { TOO_EARLY_MAX = 3, TYPE_MAX = 255, LABEL_MAX = 512 };
 
@@ -239,7 +236,7 @@ static void too_early(struct follow *follow, const struct appconfig_result *resu
 bool follow_is_held_up(const struct follow *follow, uint64_t began_ns)
 {
     uint64_t taken = began_ns ? clock_monotonic_ns() - began_ns : 0;
-    return taken > follow->source->request_timeout_ns + held_up_min;
+    return taken > follow->source->request_timeout_ns + HELD_UP_MIN_NS;
 }
 
 static bool may_begin_anew(const struct follow *follow)

@@ -8,9 +8,6 @@
 
 static const uint64_t pause_ns = 50 * NS_PER_MS;
 
-/* Timers come later than they should by some scheduling, but not by so much. */
-static const uint64_t stop_min = NS_PER_S / 4;
-
 static void on_beat(struct loop *loop, struct loop_timer *timer);
 
 static void arm(struct aws_source *source)
@@ -24,7 +21,7 @@ static uint64_t look(struct aws_source *source)
 {
     uint64_t now = clock_monotonic_ns();
     uint64_t late_ns = source->beat_ns && now > source->beat_ns ? now - source->beat_ns : 0;
-    if (late_ns > stop_min)
+    if (late_ns > HELD_UP_MIN_NS)
         source->stopped_ns = source->beat_ns;
     return late_ns;
 }

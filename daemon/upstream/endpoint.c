@@ -72,8 +72,8 @@ static const struct partition *find_partition(const char *region)
     return NULL;
 }
 
-static int choose_region(struct endpoint *endpoint, const struct endpoint_inputs *inputs,
-                         const char **origin, struct error *error)
+/* The region and where it comes from, or NULL. */
+static const char *find_region(const struct endpoint_inputs *inputs, const char **origin)
 {
     const struct {
         const char *name;
@@ -82,21 +82,34 @@ static int choose_region(struct endpoint *endpoint, const struct endpoint_inputs
                    {"AWS_REGION", inputs->region},
                    {"AWS_DEFAULT_REGION", inputs->default_region}};
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-        const char *value = choices[i].value;
-        if (!is_set(value))
-            continue;
         *origin = choices[i].name;
-        if (strlen(value) >= sizeof endpoint->region ||
-            strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(value))
-            return error_set(error, EINVAL, *origin,
-                             "is no region code; allowed: a region code such as eu-west-1");
-        memcpy(endpoint->region, value, strlen(value) + 1);
-        return 0;
+        if (is_set(choices[i].value))
+            return choices[i].value;
     }
-    return error_set(
-        error, EINVAL, "AWS_REGION",
-        "is not set; name the region of AppConfig in it or in SHMCONF_SERVICE_REGION, or "
-        "set SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY to take configurations from files");
+    return NULL;
+}
+
+bool endpoint_has_region(const struct endpoint_inputs *inputs)
+{
+    const char *origin;
+    return find_region(inputs, &origin) != NULL;
+}
+
+static int choose_region(struct endpoint *endpoint, const struct endpoint_inputs *inputs,
+                         const char **origin, struct error *error)
+{
+    const char *region = find_region(inputs, origin);
+    if (!region)
+        return error_set(
+            error, EINVAL, "AWS_REGION",
+            "is not set; name the region of AppConfig in it or in SHMCONF_SERVICE_REGION, or "
+            "set SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY to take configurations from files");
+    if (strlen(region) >= sizeof endpoint->region ||
+        strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region))
+        return error_set(error, EINVAL, *origin,
+                         "is no region code; allowed: a region code such as eu-west-1");
+    memcpy(endpoint->region, region, strlen(region) + 1);
+    return 0;
 }
 
 static int from_partition(struct endpoint *endpoint, const struct endpoint_inputs *inputs,

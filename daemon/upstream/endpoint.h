@@ -32,6 +32,9 @@ struct endpoint {
 /* The inputs from the environment, which they borrow from. */
 struct endpoint_inputs endpoint_inputs_read(const char *service_region);
 
+/* Whether any of them names a region, good or not. */
+bool endpoint_has_region(const struct endpoint_inputs *inputs);
+
 /* -EINVAL: a variable is missing or malformed; the error's subject is its name. */
 int endpoint_resolve(struct endpoint *endpoint, const struct endpoint_inputs *inputs,
                      struct error *error);

@@ -14,16 +14,10 @@ sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
 from daemon import Reader, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws  # noqa: E402,F401
-from lambda_daemon import end, extension  # noqa: E402
+from lambda_daemon import end, extension, quick  # noqa: E402
 
 ONE = '{"limit": 1}'
 TWO = '{"limit": 2}'
-
-
-def quick(aws):
-    """A check is due at every invocation; the daemon's own timers come too late to begin one."""
-    aws.fake.poll_interval_s = 1
-    return {"SHMCONF_POLL_INTERVAL": "1"}
 
 
 def test_the_first_event_is_asked_for_when_the_configurations_are_there(aws):

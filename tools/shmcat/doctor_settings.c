@@ -98,15 +98,6 @@ static void check_credentials(struct diagnosis *diagnosis)
             "none in this environment; AppConfig needs them where shmconfd runs");
 }
 
-static bool names_region(const struct endpoint_inputs *inputs)
-{
-    const char *const choices[] = {inputs->service_region, inputs->region, inputs->default_region};
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
-        if (choices[i] && *choices[i])
-            return true;
-    return false;
-}
-
 /* Without a region the environment may be another one than the daemon's. */
 static void check_endpoint(struct diagnosis *diagnosis)
 {
@@ -115,7 +106,7 @@ static void check_endpoint(struct diagnosis *diagnosis)
         endpoint_inputs_read(settings ? settings->service_region : NULL);
     struct endpoint endpoint;
     struct error error;
-    if (!names_region(&inputs))
+    if (!endpoint_has_region(&inputs))
         say(diagnosis, NOTE, "AWS region",
             "AWS_REGION is not set in this environment; without it shmconfd starts with a local "
             "directory only");

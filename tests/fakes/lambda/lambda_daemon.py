@@ -35,3 +35,23 @@ def end(api, daemon, **shutdown):
     """SHUTDOWN, and exit status 0."""
     api.shut_down(**shutdown)
     assert daemon.wait_end() == 0, daemon.log()
+
+
+def quick(aws):
+    """A check is due at every invocation; the daemon's own timers come too late to begin one."""
+    aws.fake.poll_interval_s = 1
+    return {"SHMCONF_POLL_INTERVAL": "1"}
+
+
+def invoke(api, times=3):
+    for _ in range(times):
+        api.wait_parked()
+        asked = len(api.times)
+        api.invoke()
+        api.wait_parked(asked + 1)
+
+
+def expect_line(daemon, *words):
+    """Exactly one line of ERROR has all of them."""
+    lines = [line for line in daemon.log().splitlines() if " ERROR " in line]
+    assert len([line for line in lines if all(word in line for word in words)]) == 1, daemon.log()
