@@ -27,7 +27,7 @@ struct follow {
     bool is_transient;           /* the last failure may pass without anybody's doing */
     bool has_new_session;        /* in this check */
     bool was_lost;               /* a call of this check, with its connection */
-    bool was_running;            /* a check, when a thaw was noticed, and is not begun anew */
+    bool is_interrupted;         /* the check, by a thaw, and is not begun anew */
     unsigned begun_anew;         /* how often, this check */
     unsigned too_early;          /* answers in a row */
     struct source_waiter *waiters;

@@ -29,12 +29,28 @@ static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_n
     follow->schedule = shifted;
 }
 
+/*
+ * Last, since who waits for all of them is told when none runs. Who waits for one may do anything,
+ * such as asking for a name that takes the place of the next: each look begins with the first.
+ */
+static void give_up_interrupted(struct aws_source *source)
+{
+    struct follow *follow = source->first;
+    while (follow) {
+        bool is_found = follow->is_interrupted && !follow->call;
+        follow->is_interrupted = false;
+        if (is_found)
+            follow_give_up(follow);
+        follow = is_found ? source->first : follow->next;
+    }
+}
+
 static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t missed_ns)
 {
     uint64_t now = clock_monotonic_ns();
     source->beat_ns = 0; /* it has been told; the calls that begin now have one of their own */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        follow->was_running = follow->call != NULL;
+        follow->is_interrupted = follow->call != NULL;
         follow_interrupt(follow);
         if (may_be_copy(source, kind))
             follow->begun_anew = 0; /* by the original */
@@ -50,19 +66,14 @@ static void begin_anew(struct aws_source *source, enum thaw_kind kind, uint64_t 
     /* Each once: what was missed meanwhile is not made up for. No timer is late any more after
        this, so that a freeze is told once. */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
-        if (follow->was_running)
-            follow->was_running = !follow_begin_anew(follow);
+        if (follow->is_interrupted)
+            follow->is_interrupted = !follow_begin_anew(follow);
         else if (follow->timer.position)
             follow_go(follow);
         if (!follow->call)
             follow_arm(follow);
     }
-    /* Last, since who waits for all of them is told when none runs. */
-    for (struct follow *follow = source->first, *next; follow; follow = next) {
-        next = follow->next;
-        if (follow->was_running)
-            follow_give_up(follow);
-    }
+    give_up_interrupted(source);
 }
 
 void aws_source_look_for_thaw(struct aws_source *source, uint64_t late_ns)
