@@ -78,7 +78,8 @@ class reader
             shmconf_close(&reader_);
     }
 
-    /* What shmconf_open returned; no other call is allowed unless it is 0. */
+    /* What shmconf_open returned, such as -EINVAL for a malformed name: then the other calls return
+       it too, and snapshots are empty. */
     int opened() const noexcept
     {
         return opened_;

@@ -33,6 +33,7 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {EBADMSG, "a file of the region is damaged"},
         {ENOTUNIQ, "the region's head is that of another configuration"},
         {EAGAIN, "the writer was faster than the reader; try again"},
+        {EBADF, "the reader is closed"},
         {EBUSY, "the reader is in use: leave before closing"},
         {ETIMEDOUT, "the time was over first"},
         {ECONNREFUSED, "no daemon answers on the HTTP port"},

@@ -59,8 +59,9 @@ SHMCONF_API int shmconf_request_result(const char *answer, size_t size)
 SHMCONF_API void shmconf_request_limit(int fd, int option, uint64_t limit_ns)
 {
     struct timeval limit;
-    limit.tv_sec = SHMCONF_CAST(time_t, limit_ns / 1000000000u);
-    limit.tv_usec = SHMCONF_CAST(suseconds_t, limit_ns % 1000000000u / 1000u + 1);
+    uint64_t limit_us = limit_ns / 1000u + 1; /* 0 would be no limit */
+    limit.tv_sec = SHMCONF_CAST(time_t, limit_us / 1000000u);
+    limit.tv_usec = SHMCONF_CAST(suseconds_t, limit_us % 1000000u);
     if (limit_ns != ~UINT64_C(0))
         setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit);
 }
@@ -130,6 +131,8 @@ SHMCONF_API int shmconf_request(struct shmconf_reader *reader, long timeout_ms)
 {
     uint64_t deadline = shmconf_deadline(timeout_ms);
     int saved = errno;
+    if (!reader->place)
+        return reader->error;
     int fd = shmconf_request_begin(&reader->place->name,
                                    deadline == ~UINT64_C(0) ? deadline
                                                             : shmconf_rest(deadline, ~UINT64_C(0)));

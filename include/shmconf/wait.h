@@ -57,12 +57,13 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
             return rc;
         break;
     }
-    if ((record.state & 0xffu) != SHMCONF_LIVE)
+    if ((record.state & 0xffu) != SHMCONF_LIVE || record.generation == reader->generation)
         return 0;
-    if (record.generation != reader->tried_generation || reader->instance != reader->tried_instance)
+    if (record.generation != reader->tried_generation ||
+        reader->instance != reader->tried_instance) {
+        reader->seen = 0; /* somebody else may have written it and left the sequence */
         return 1;
-    if (record.generation == reader->generation || !reader->error)
-        return 0;
+    }
     return shmconf_heals(reader, record.generation) ? 1 : reader->error;
 }
 
@@ -104,6 +105,8 @@ SHMCONF_API int shmconf_wait(struct shmconf_reader *reader, long timeout_ms)
     uint64_t pause = SHMCONF_NS_PER_MS;
     int saved = errno;
     int rc = 0;
+    if (!reader->place)
+        return reader->error;
     for (;;) {
         uint32_t seq = 0;
         uint64_t slice = 0;
@@ -186,8 +189,9 @@ SHMCONF_API int shmconf_fresh(struct shmconf_reader *reader, unsigned long max_a
     for (;;) {
         struct shmconf_health health;
         int rc = shmconf_status(reader, &health);
-        if (!rc && health.checked_ns && health.age_ns / SHMCONF_NS_PER_MS <= max_age_ms)
-            return 0;
+        if (!reader->place ||
+            (!rc && health.checked_ns && health.age_ns / SHMCONF_NS_PER_MS <= max_age_ms))
+            return rc;
         /* A check that finds nothing new wakes nobody, so this one looks by itself. */
         uint64_t rest = shmconf_rest(deadline, pause);
         if (!rest)

@@ -189,7 +189,7 @@ end:
     od
 }
 
-/* include/shmconf/reader.h: shmconf_head_copy, and what shmconf_follow does with its record */
+/* include/shmconf/head.h: shmconf_head_copy, and what shmconf_follow does with its record */
 active proctype reader()
 {
     byte seq, again, guess;

@@ -225,7 +225,7 @@ inline wait()
         if
         :: has_looked -> goto again
         :: !has_looked && (record_generation != tried_generation ||
-                           head[head_at].instance != tried_instance) -> break
+                           head[head_at].instance != tried_instance) -> seen = 0; break
         :: else
         fi;
         if

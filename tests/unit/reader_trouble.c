@@ -116,6 +116,97 @@ static void wait_says_why_a_version_cannot_be_used(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* What a sleeper is told of, enter looks at: or who waits and enters in a loop would never sleep.
+ */
+static void what_others_write_is_news_once(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    struct shmconf_head page;
+    fixture_publish(entry, "one", "", "");
+    file_read(f, READER_HEAD, &page, sizeof page);
+    const size_t at = offsetof(struct shmconf_head, cells) +
+                      (page.seq & 1) * sizeof(struct shmconf_cell) +
+                      offsetof(struct shmconf_record, generation);
+    const uint64_t generations[] = {77, 1};
+    reader_open(&reader, 0);
+    reader_expect(&reader, "one", 0);
+    fixture_overwrite(f, READER_HEAD, (long)at, &generations[0], sizeof generations[0]);
+    CHECK_INT(0, shmconf_wait(&reader, 1000));
+    reader_expect(&reader, "one", -ESTALE);
+    CHECK_INT(-ESTALE, shmconf_wait(&reader, 20));
+    fixture_overwrite(f, READER_HEAD, (long)at, &generations[1], sizeof generations[1]);
+    CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 20));
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, shmconf_wait(&reader, READER_PATIENCE_MS));
+    reader_expect(&reader, "two", 0);
+    reader_close(&reader);
+    region_entry_close(entry);
+}
+
+static void a_live_head_without_a_generation_is_damaged(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_reader reader;
+    struct shmconf_head page;
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    file_read(f, READER_HEAD, &page, sizeof page);
+    struct shmconf_record record = page.cells[page.seq & 1].record;
+    CHECK_INT(SHMCONF_LIVE, record.state & 0xff);
+    record.generation = 0;
+    head_store_by_hand(f, page.seq + 1, &record);
+    reader_open(&reader, 0);
+    reader_expect(&reader, NULL, -EBADMSG);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(-EBADMSG, shmconf_wait(&reader, 5));
+    CHECK_INT(-EBADMSG, reader_status(&reader));
+    reader_close(&reader);
+}
+
+/* ---- What is not there ----------------------------------------------------------------------- */
+
+static void check_answers(struct shmconf_reader *reader, int error)
+{
+    reader_expect(reader, NULL, error);
+    CHECK_INT(error, shmconf_wait(reader, -1));
+    CHECK_INT(error, shmconf_fresh(reader, 0, -1));
+    CHECK_INT(error, shmconf_request(reader, -1));
+    CHECK_INT(error, reader_status(reader));
+}
+
+static void a_reader_that_is_not_open_says_why(struct fixture *f)
+{
+    struct shmconf_reader reader;
+    (void)f;
+    CHECK_INT(-EINVAL, shmconf_open(&reader, "A:B", 0));
+    check_answers(&reader, -EINVAL);
+    CHECK_INT(-EINVAL, shmconf_open_parts(&reader, "A", "", "C", 0));
+    check_answers(&reader, -EINVAL);
+    reader_open(&reader, 0);
+    reader_close(&reader);
+    check_answers(&reader, -EBADF);
+}
+
+/* The socket's own has microseconds, and 0 is none. */
+static void each_limit_of_a_request_holds(struct fixture *f)
+{
+    static const uint64_t limits[] = {1, 999, 1000, 999998000, 999999999, 1999999500};
+    (void)f;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct timeval limit = {0, 0};
+        socklen_t size = sizeof limit;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(fd >= 0);
+        shmconf_request_limit(fd, SO_RCVTIMEO, limits[i]);
+        CHECK_INT(0, getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size));
+        uint64_t ns = (uint64_t)limit.tv_sec * NS_PER_S + (uint64_t)limit.tv_usec * 1000;
+        /* The kernel counts in ticks, of 10 ms at most. */
+        CHECK(ns >= limits[i] && ns < limits[i] + 21 * NS_PER_MS);
+        close(fd);
+    }
+}
+
 static void a_very_long_time_out_does_not_wrap(struct fixture *f)
 {
     (void)f;
@@ -160,6 +251,10 @@ int main(void)
     fixture_run(a_program_s_descriptor_is_not_closed);
     fixture_run(a_version_that_failed_for_want_of_descriptors_is_tried_again);
     fixture_run(wait_says_why_a_version_cannot_be_used);
+    fixture_run(what_others_write_is_news_once);
+    fixture_run(a_live_head_without_a_generation_is_damaged);
+    fixture_run(a_reader_that_is_not_open_says_why);
+    fixture_run(each_limit_of_a_request_holds);
     fixture_run(a_very_long_time_out_does_not_wrap);
     fixture_run(a_failed_replacement_takes_nothing_back);
     return 0;
