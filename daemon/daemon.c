@@ -215,7 +215,7 @@ static enum exit_status open_source(struct daemon *daemon, struct error *error)
     if (!goes_on(daemon, status, error, "requests are told so until the function is set up anew"))
         return status;
     if (!parts->source)
-        parts->source = unavailable_source_open(error);
+        parts->source = unavailable_source_open(error, parts->configurations, &parts->recovered);
     if (!parts->source) {
         error_system(error, ENOMEM, "", "cannot start");
         return EXIT_STATUS_FAILURE;

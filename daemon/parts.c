@@ -119,17 +119,19 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
         .prefetch_list = prefetch_list,
         .recovered = goes_on ? &parts->recovered : NULL};
     int rc = aws_source_open(&parts->source, parts->loop, parts->configurations, &options, error);
-    recovered_free(&parts->recovered);
+    if (!rc)
+        recovered_free(&parts->recovered);
     return rc ? EXIT_STATUS_FAILURE : EXIT_STATUS_OK;
 }
 
 static enum exit_status open_directory(struct parts *parts, const char *path, struct error *error)
 {
     set_source(parts, "directory");
+    int rc = directory_source_open(&parts->source, parts->loop, parts->configurations, path, error);
+    if (rc)
+        return EXIT_STATUS_SETTINGS;
     recovered_free(&parts->recovered);
-    return directory_source_open(&parts->source, parts->loop, parts->configurations, path, error)
-               ? EXIT_STATUS_SETTINGS
-               : EXIT_STATUS_OK;
+    return EXIT_STATUS_OK;
 }
 
 enum exit_status parts_open_source(struct parts *parts, const char *prefetch_list, bool goes_on,

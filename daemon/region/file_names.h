@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Where the configurations come from: see source.c. */
+#define REGION_SOURCE_FILE ".source"
+
 static inline bool region_has_digits(const char *text, size_t least, size_t most)
 {
     size_t count = strspn(text, "0123456789abcdef");

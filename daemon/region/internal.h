@@ -53,6 +53,10 @@ enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 /* What the access setting makes of each kind. */
 mode_t region_mode(const struct region *region, enum region_kind kind);
 
+/* Whether it has that mode, and the group. */
+bool region_has_access(const struct region *region, enum region_kind kind,
+                       const struct stat *status);
+
 /*
  * Sets mode and group, if `status` has others, whatever the umask and the predecessor's. 0 or
  * -errno.
@@ -96,8 +100,6 @@ void region_directory_sweep(int directory, uint64_t generation);
 void region_root_sweep(const struct region *region);
 
 /* ---- source.c: where the configurations come from ------------------------------------------- */
-
-#define REGION_SOURCE_FILE ".source"
 
 /* Writes it into the root, if it was said and there is one. 0 or -errno. */
 int region_source_write(struct region *region);

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/list.h"
 #include "region/internal.h"
+#include "region/others.h"
 
 /* How long a predecessor that is just ending may keep the lock. */
 enum { LOCK_ATTEMPTS = 20, LOCK_PAUSE_MS = 10 };
@@ -36,21 +36,6 @@ static int not_ours(const struct region *region, const struct stat *status, stru
                      "belongs to uid %u, and this daemon runs as uid %u; remove it, or set "
                      "SHMCONF_DIR to a directory of its own (for example a mounted volume)",
                      (unsigned)status->st_uid, (unsigned)geteuid());
-}
-
-/* One that others use as well, such as /tmp itself: it is not ours to close it to them. */
-static bool is_shared(int directory, const struct stat *status)
-{
-    bool is_empty = true;
-    if (!(status->st_mode & 022) || faccessat(directory, REGION_SOURCE_FILE, F_OK, 0) == 0)
-        return false;
-    DIR *stream = list_directory(directory);
-    for (struct dirent *entry; stream && is_empty && (entry = readdir(stream));)
-        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                   strcmp(entry->d_name, "lost+found") == 0; /* of a new volume */
-    if (stream)
-        closedir(stream);
-    return !is_empty;
 }
 
 /* Opens or makes the root, as ours or as an allowed mount point. Sets root, device, inode. */
@@ -78,10 +63,11 @@ static int open_root(struct region *region, struct error *error)
     if (region->is_foreign && !(region->options.path_is_given && is_mount_point(fd, &status)))
         return not_ours(region, &status, error);
     if (!region->is_foreign) {
-        if (is_shared(fd, &status))
+        if (!region_has_access(region, REGION_DIRECTORY, &status) && region_is_of_others(fd))
             return error_set(error, EPERM, region->path,
-                             "is not empty, and others may write there; set SHMCONF_DIR to a "
-                             "directory of its own");
+                             "is neither empty nor a region, and its mode (%03o) would have to be "
+                             "changed; set SHMCONF_DIR to a directory of its own",
+                             (unsigned)status.st_mode & 07777);
         int rc = region_set_access(region, fd, REGION_DIRECTORY, &status);
         if (rc)
             return error_system(error, -rc, region->path, "cannot set mode or group");

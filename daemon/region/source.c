@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "region/file_names.h"
 #include "region/internal.h"
 
 static const char file_name[] = REGION_SOURCE_FILE;

@@ -187,6 +187,17 @@ static void show(char *out, size_t out_size, const char *text, const struct appc
     json_escape(out, out_size, kept, strlen(kept));
 }
 
+/* What to do where the service's own words do not say it, or "". */
+static const char *remedy_of(const struct appconfig_result *result)
+{
+    if (result->outcome == APPCONFIG_NOT_FOUND)
+        return "; correct the name, or deploy a version in this region";
+    if (result->outcome == APPCONFIG_DENIED && !result->is_key_error && !result->is_clock_error)
+        return "; the role needs appconfig:StartConfigurationSession and "
+               "appconfig:GetLatestConfiguration";
+    return "";
+}
+
 static void parse_failure(struct appconfig_result *result, const struct appconfig_raw *raw)
 {
     char type[TYPE_MAX];
@@ -217,8 +228,8 @@ static void parse_failure(struct appconfig_result *result, const struct appconfi
                raw->secrets);
     show(shown, sizeof shown, message, raw);
     show(shown_type, sizeof shown_type, type, raw);
-    error_set(&result->error, code, "", "AppConfig answered %d%s%s%s%s", raw->status,
-              type[0] ? " " : "", shown_type, message[0] ? ": " : "", shown);
+    error_set(&result->error, code, "", "AppConfig answered %d%s%s%s%s%s", raw->status,
+              type[0] ? " " : "", shown_type, message[0] ? ": " : "", shown, remedy_of(result));
     cJSON_Delete(json);
 }
 
@@ -229,6 +240,11 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
     const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_UNCONNECTED;
     bool is_lost = raw->result == TRANSFER_LOST;
+    const char *remedy = raw->result == TRANSFER_UNTRUSTED
+                             ? "; AWS_CA_BUNDLE, else SSL_CERT_FILE, names whom to trust"
+                         : raw->result == TRANSFER_REFUSED || raw->result == TRANSFER_UNCONNECTED
+                             ? "; is there a way to it from this network?"
+                             : "";
     bool was_sent = is_lost || raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_BROKEN;
     show(shown, sizeof shown, problem, raw);
     result->outcome = is_lost    ? APPCONFIG_LOST
@@ -238,7 +254,7 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
               is_late    ? ETIMEDOUT
               : was_sent ? ECONNRESET
                          : ECONNREFUSED,
-              "", "AppConfig cannot be reached: %s", shown);
+              "", "AppConfig cannot be reached: %s%s", shown, remedy);
 }
 
 void appconfig_parse(struct appconfig_result *result, enum appconfig_call_kind kind,

@@ -60,9 +60,10 @@ int roots_choose(struct roots *roots, const char *url, struct error *error)
             continue;
         if (access(file, R_OK) != 0)
             return error_system(error, errno, variables[i], "%s cannot be read", file);
-        if (stat(file, &status) == 0 && S_ISDIR(status.st_mode))
-            return error_system(error, EISDIR, variables[i], "%s is no bundle of certificates",
-                                file);
+        /* Of a pipe libcurl would wait for the other end, in the loop's only thread. */
+        if (stat(file, &status) == 0 && !S_ISREG(status.st_mode))
+            return error_set(error, EINVAL, variables[i],
+                             "%s is no file, and so no bundle of certificates", file);
         roots->file = file;
         return 0;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upstream/transfers.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,17 @@ static void leave_running(struct transfer *transfer)
     loop_timer_stop(transfers->loop, &transfers->alone);
 }
 
+static bool is_distrust(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
+}
+
 /* Failures before the request is sent, while nothing of it was. */
 static bool is_refusal(CURLcode code)
 {
     return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
            code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
-           code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
-           code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+           code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL || is_distrust(code);
 }
 
 static long sent_of(const struct transfer *transfer)
@@ -72,15 +77,29 @@ static enum transfer_result result_of(const struct transfer *transfer, CURLcode 
         return TRANSFER_LOST;
     if (code == CURLE_OPERATION_TIMEDOUT)
         return sent > 0 ? TRANSFER_TIMED_OUT : TRANSFER_UNCONNECTED;
-    return sent == 0 && is_refusal(code) ? TRANSFER_REFUSED : TRANSFER_BROKEN;
+    if (sent > 0 || !is_refusal(code))
+        return TRANSFER_BROKEN;
+    return is_distrust(code) ? TRANSFER_UNTRUSTED : TRANSFER_REFUSED;
 }
 
-static const char *problem_of(const struct transfer *transfer, CURLcode code)
+/* Mbed TLS has a line for each thing that is wrong with a certificate. */
+static void make_one_line(char *text)
+{
+    size_t size = strlen(text);
+    while (size > 0 && isspace((unsigned char)text[size - 1]))
+        text[--size] = '\0';
+    for (; *text; text++)
+        if (*text == '\n')
+            *text = ' ';
+}
+
+static const char *problem_of(struct transfer *transfer, CURLcode code)
 {
     if (transfer->is_too_long)
         return "the answer is too long";
     if (transfer->is_lost)
         return "the connection ended without an answer";
+    make_one_line(transfer->problem);
     return transfer->problem[0] ? transfer->problem : curl_easy_strerror(code);
 }
 

@@ -42,6 +42,7 @@ struct transfer_request {
 enum transfer_result {
     TRANSFER_ANSWERED,    /* there is a whole answer, of whatever status */
     TRANSFER_REFUSED,     /* the request surely did not reach the service */
+    TRANSFER_UNTRUSTED,   /* nor did this one: its server's certificate is from nobody trusted */
     TRANSFER_UNCONNECTED, /* nor did this one: there was no connection in time */
     TRANSFER_BROKEN,      /* it may have: no answer, or a cut one */
     TRANSFER_TIMED_OUT,   /* likewise */

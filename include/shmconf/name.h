@@ -109,6 +109,8 @@ SHMCONF_API int shmconf_name_parse(struct shmconf_name *name, const char *text)
                                                      "/configurations/"};
     const char *at = text;
     memset(name, 0, sizeof *name);
+    if (!text)
+        return -EINVAL; /* a variable that is not set, say */
     if (strncmp(at, words[0], strlen(words[0])) == 0) {
         for (int i = 0; i < SHMCONF_PARTS; i++) {
             if (strncmp(at, words[i], strlen(words[i])) != 0)

@@ -2,6 +2,7 @@
 """Over TLS only a server whose certificate a trusted authority has signed is talked to."""
 import base64
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -202,9 +203,10 @@ def test_the_certificate_of_another_host_is_refused(elsewhere, certificates):
     refuse(elsewhere, AWS_CA_BUNDLE=certificates / "ca.pem")
 
 
-@pytest.mark.parametrize("bundle", ["missing.pem", "directory.pem"])
+@pytest.mark.parametrize("bundle", ["missing.pem", "directory.pem", "pipe.pem"])
 def test_a_bundle_that_is_missing_or_none_is_named(right, tmp_path, bundle):
     (tmp_path / "directory.pem").mkdir()
+    os.mkfifo(tmp_path / "pipe.pem")
     right.fake.put(NAME, ONE)
     result = run(env={**right.environment(AWS_CA_BUNDLE=tmp_path / bundle),
                       "SHMCONF_DIR": tmp_path / "region", "SHMCONF_HTTP_PORT": "0"},
@@ -274,6 +276,8 @@ def test_what_neither_vouches_for_is_refused(elsewhere, private, need_mounts):
         daemon.start()
         response = daemon.get(url(NAME))
         assert response.status == 502 and "certificate" in message(response).lower()
+        told = message(response)
+        assert "AWS_CA_BUNDLE" in told and "\\n" not in told and "\n" not in told
     assert handshake_failures(aws.fake) == 2 and aws.fake.calls().starts == 0
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,8 +123,10 @@ def test_variables_of_the_function_steer_nothing(aws):
 
 def test_a_log_that_cannot_be_opened_goes_to_standard_error(aws):
     aws.fake.put(NAME, ONE)
-    with extension(aws, SHMCONF_LOG_PATH="/nonexistent/log") as (api, daemon):
+    with extension(aws, SHMCONF_LOG_PATH="/nonexistent/log",
+                   SHMCONF_LOG_FORMAT="json") as (api, daemon):
         assert daemon.count_log("/nonexistent/log") == 1
+        assert daemon.count_log('^{.*"ready for the first invocation') == 1, daemon.log()
         assert daemon.get(url(NAME)).text == ONE
         invoke(api)
 
@@ -145,10 +148,32 @@ def test_a_source_that_cannot_be_had_is_told_to_who_asks(aws, variables, words):
     assert aws.fake.calls().starts == 0
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY"])
+def test_after_a_reset_without_a_source_what_there_was_is_served(aws, tmp_path, variable):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / f"{NAME}.json").write_text(ONE)
+    aws.fake.put(NAME, ONE)
+    before = {variable: str(source)} if "DIRECTORY" in variable else {}
+    with extension(aws, **before) as (api, daemon):
+        daemon.wait_body(NAME, ONE)
+        daemon.send(signal.SIGKILL)
+        daemon.wait_end()
+        daemon.process = None
+    shutil.rmtree(source)
+    with extension(aws, root=daemon.root, **{variable: str(source)}) as (api, daemon):
+        assert daemon.get(url(NAME)).text == ONE
+        other = daemon.get(url("Shop:Prod:Other"))
+        assert other.status == 500 and str(source) in message(other)
+        invoke(api)
+    assert aws.fake.calls().starts == (0 if before else 1)
+
+
 def test_no_network_is_no_reason_to_fail(aws):
     aws.fake.down()
     with extension(aws, SHMCONF_REQUEST_TIMEOUT="300ms") as (api, daemon):
         assert daemon.get(url(NAME)).status == 502
+        expect_line(daemon, "AppConfig cannot be reached", "is there a way to it")
         invoke(api)
         aws.fake.put(NAME, ONE)
         aws.fake.up()

@@ -61,8 +61,12 @@ def test_doctor_doubts_a_root_that_others_may_write(tmp_path):
     root.mkdir()
     assert "access" not in diagnose(root)
     root.chmod(0o777)
+    (root / "lost+found").mkdir()
     state, text = diagnose(root)["access"]
-    assert state == "note" and f"others may write in {root}" in text
+    assert state == "note" and f"others may write in {root}: shmconfd of uid" in text
+    (root / "something").touch()
+    state, text = diagnose(root, 1)["access"]
+    assert state == "bad" and "is neither empty nor a region" in text
 
 
 @pytest.mark.parametrize("wrapper", [

@@ -164,8 +164,10 @@ static void each_failure_has_its_meaning(void)
     CHECK(strstr(result.error.message, "a\\u0007"));
     parse(APPCONFIG_START_SESSION, 403, "{\"__type\":\"RequestExpired\"}", &none);
     CHECK(result.is_clock_error);
+    CHECK(!strstr(result.error.message, "the role needs"));
     parse(APPCONFIG_START_SESSION, 403, "{\"__type\":\"AccessDeniedException\"}", &none);
     CHECK(!result.is_clock_error);
+    CHECK(strstr(result.error.message, "; the role needs appconfig:StartConfigurationSession"));
 }
 
 static void what_was_sent_is_not_shown(void)
@@ -190,7 +192,9 @@ static void what_was_sent_is_not_shown(void)
         char wanted[256];
         snprintf(body, sizeof body, "{\"Message\":\"%s\",\"ResourceType\":\"%s\"}",
                  cases[i].message, i == 0 ? secrets[0] : "Deployment");
-        snprintf(wanted, sizeof wanted, "AppConfig answered 404: %s", cases[i].shown);
+        snprintf(wanted, sizeof wanted,
+                 "AppConfig answered 404: %s; correct the name, or deploy a version in this region",
+                 cases[i].shown);
         struct appconfig_raw raw = {.result = TRANSFER_ANSWERED,
                                     .status = 404,
                                     .body = body,
@@ -211,6 +215,7 @@ static void a_broken_transfer_is_ambiguous_unless_it_was_never_sent(void)
         enum appconfig_outcome outcome;
         int code;
     } cases[] = {{TRANSFER_REFUSED, APPCONFIG_NOT_SENT, ECONNREFUSED},
+                 {TRANSFER_UNTRUSTED, APPCONFIG_NOT_SENT, ECONNREFUSED},
                  {TRANSFER_UNCONNECTED, APPCONFIG_NOT_SENT, ETIMEDOUT},
                  {TRANSFER_BROKEN, APPCONFIG_AMBIGUOUS, ECONNRESET},
                  {TRANSFER_TIMED_OUT, APPCONFIG_AMBIGUOUS, ETIMEDOUT},

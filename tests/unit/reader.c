@@ -14,6 +14,7 @@ static void malformed_names_cannot_be_opened(struct fixture *f)
     memset(part, 'x', sizeof part - 1);
     part[sizeof part - 1] = '\0';
     CHECK_INT(-EINVAL, shmconf_open(&reader, "", 0));
+    CHECK_INT(-EINVAL, shmconf_open(&reader, NULL, 0));
     CHECK_INT(-EINVAL, shmconf_open(&reader, "A:B", 0));
     CHECK_INT(-EINVAL, shmconf_open(&reader, "A:B:C:D", 0));
     CHECK_INT(-EINVAL, shmconf_error(&reader));

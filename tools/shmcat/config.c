@@ -140,7 +140,8 @@ int config_version(struct config *config, uint64_t generation, struct shmconf_ve
                                 generation, SHMCONF_PRIVATE | SHMCONF_VERIFY);
 }
 
-int config_file(struct config *config, const char *file, long least, char **bytes, size_t *size)
+/* A descriptor, or -errno. */
+static int open_file(struct config *config, const char *file, long least, size_t *size)
 {
     struct stat status;
     snprintf(config->file, sizeof config->file, "%s", file);
@@ -151,6 +152,21 @@ int config_file(struct config *config, const char *file, long least, char **byte
     if (status.st_size > FILE_MAX)
         return -EBADMSG;
     *size = (size_t)status.st_size;
+    return steal_fd(&fd);
+}
+
+int config_file_begin(struct config *config, const char *file, void *bytes, size_t count,
+                      size_t *size)
+{
+    cleanup_close int fd = open_file(config, file, (long)count, size);
+    return fd < 0 ? fd : shmconf_version_read(fd, bytes, count);
+}
+
+int config_file(struct config *config, const char *file, long least, char **bytes, size_t *size)
+{
+    cleanup_close int fd = open_file(config, file, least, size);
+    if (fd < 0)
+        return fd;
     *bytes = malloc(*size + 1); /* NULL is for what fails */
     if (!*bytes)
         return -ENOMEM;

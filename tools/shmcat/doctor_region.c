@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "region/others.h"
 #include "shmcat/doctor.h"
 
 /* The directory that holds it. */
@@ -58,6 +59,26 @@ static const char *advice_on_owner(const struct shmconf_place *place, unsigned l
            "what lies below";
 }
 
+/* As the daemon that owns it would. */
+static void check_access(struct diagnosis *diagnosis, int directory, const struct stat *status)
+{
+    static const unsigned modes[] = {[SETTINGS_ACCESS_OWNER] = 0700,
+                                     [SETTINGS_ACCESS_GROUP] = 0750,
+                                     [SETTINGS_ACCESS_ALL] = 0755};
+    const char *root = diagnosis->place->root;
+    unsigned long uid = status->st_uid;
+    enum settings_access access =
+        diagnosis->settings ? diagnosis->settings->access : SETTINGS_ACCESS_OWNER;
+    if ((status->st_mode & 07777) != modes[access] && region_is_of_others(directory))
+        say(diagnosis, BAD, "access",
+            "%s is neither empty nor a region: shmconfd of uid %lu would have to change its mode, "
+            "and refuses it; set SHMCONF_DIR to a directory of its own",
+            root, uid);
+    else if (status->st_mode & 022)
+        say(diagnosis, NOTE, "access", "others may write in %s: shmconfd of uid %lu closes it",
+            root, uid);
+}
+
 void doctor_check_root(struct diagnosis *diagnosis)
 {
     const char *root = diagnosis->place->root;
@@ -83,11 +104,7 @@ void doctor_check_root(struct diagnosis *diagnosis)
         const char *advice = advice_on_owner(diagnosis->place, status.st_uid, &severity);
         say(diagnosis, severity, "region", "%s, of uid %lu, mode %03o%s", root,
             (unsigned long)status.st_uid, (unsigned)status.st_mode & 0777, advice);
-        if (status.st_mode & 022)
-            say(diagnosis, NOTE, "access",
-                "others may write in %s: shmconfd of uid %lu closes it if it is empty or a region, "
-                "and refuses it otherwise",
-                root, (unsigned long)status.st_uid);
+        check_access(diagnosis, fd, &status);
     }
     close(fd);
 }

@@ -128,6 +128,10 @@ char *config_path(const struct config *config, const char *file);
 /* A version, read into memory and checked; released with shmconf_version_release. */
 int config_version(struct config *config, uint64_t generation, struct shmconf_version **version);
 
+/* The first `count` bytes of such a file, and its size. 0, or -errno: it may be shorter. */
+int config_file_begin(struct config *config, const char *file, void *bytes, size_t count,
+                      size_t *size);
+
 /*
  * A whole file of the configuration's directory as it is, at least `least` bytes. 0 with `bytes` to
  * be freed, or -errno.

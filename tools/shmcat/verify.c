@@ -76,9 +76,6 @@ static const char *version_problem(const char *bytes, size_t size, const struct 
     struct shmconf_version version = {0};
     struct shmconf_version_header header;
     memcpy(&header, bytes, sizeof header);
-    int rc = shmconf_version_header_check(&header, size, config->instance, generation);
-    if (rc)
-        return shmconf_strerror(rc);
     if (header.index_offset > size || header.index_size > size - header.index_offset)
         return "the index lies outside of the file";
     if (shmconf_version_parse(&version, bytes, size, config->instance, generation, 0))
@@ -91,6 +88,19 @@ static const char *version_problem(const char *bytes, size_t size, const struct 
     return sha256_problem(&header, &version.text);
 }
 
+/* What is as large as a disk, and no version, is not read whole. */
+static int read_version(struct config *config, const char *file, uint64_t generation, char **bytes,
+                        size_t *size)
+{
+    struct shmconf_version_header header;
+    int rc = config_file_begin(config, file, &header, sizeof header, size);
+    if (!rc)
+        rc = shmconf_version_header_check(&header, *size, config->instance, generation);
+    if (!rc)
+        rc = config_file(config, file, SHMCONF_VERSION_HEADER_SIZE, bytes, size);
+    return rc;
+}
+
 static void verify_version(struct verification *verification, struct config *config,
                            uint64_t generation)
 {
@@ -99,7 +109,7 @@ static void verify_version(struct verification *verification, struct config *con
     size_t size;
     shmconf_version_file(file, generation);
     bool is_current = generation == config->record.generation;
-    int rc = config_file(config, file, SHMCONF_VERSION_HEADER_SIZE, &bytes, &size);
+    int rc = read_version(config, file, generation, &bytes, &size);
     if (rc == -ENOENT && !is_current)
         return;
     verification->files++;
@@ -146,8 +156,6 @@ static const char *head_problem(const struct config *config)
     uint32_t state = config->record.state & ~(uint32_t)SHMCONF_MOVED;
     if (state > SHMCONF_DELETED)
         return "its state is none that there is";
-    if (state == SHMCONF_LIVE && config->record.generation == 0)
-        return "it is live without a generation";
     if (head.minor == SHMCONF_FORMAT_MINOR && !are_reserves_zero(&head))
         return "bytes that this version of the format reserves are not 0";
     return NULL;
@@ -197,8 +205,13 @@ static void judge(struct verification *verification, const struct config *config
     if (!config_look(config, file, &status))
         return;
     verification->files++;
-    if (!S_ISDIR(status.st_mode) &&
-        (region_file_is_version(file) || region_file_is_temporary(file)))
+    bool is_file = !S_ISDIR(status.st_mode);
+    if (is_file && region_file_is_version(file) && config->error == -ENOENT)
+        add(verification, config, file, "nothing refers to it, since there is no head",
+            "a daemon that follows it publishes it anew with its next check; else the next one "
+            "that "
+            "starts removes it");
+    else if (is_file && (region_file_is_version(file) || region_file_is_temporary(file)))
         add(verification, config, file, "nothing refers to it",
             "a writer that died left it: shmconfd removes it when it starts");
     else

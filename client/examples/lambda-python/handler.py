@@ -8,13 +8,13 @@ import json
 import os
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 URL = "http://localhost:{}/applications/{}/environments/{}/configurations/{}".format(
     os.environ.get("AWS_APPCONFIG_EXTENSION_HTTP_PORT", "2772"),
-    os.environ["APP_NAME"],
-    os.environ["ENV_NAME"],
-    os.environ["PROFILE_NAME"],
+    *(urllib.parse.quote(os.environ[name], safe="")
+      for name in ("APP_NAME", "ENV_NAME", "PROFILE_NAME")),
 )
 
 
