@@ -220,14 +220,26 @@ bool configurations_check_root(struct configurations *set)
     }
     bool was_missing = set->root_error.code != 0;
     set->root_error.code = 0;
+    /* Readers need not wait for the next checks; and those of the removed heads are told where to
+       look, before we may be killed. */
+    if (was_missing || rc == 1)
+        for (struct configuration *one = set->first; one; one = one->next)
+            bring_to_region(one);
     if (was_missing)
         log_info("there is a region now");
     else if (rc == 1)
         log_warn("the region's directory was removed or replaced: made it anew");
-    /* Readers need not wait for the next checks. */
-    for (struct configuration *one = set->first; was_missing && one; one = one->next)
-        bring_to_region(one);
     return true;
+}
+
+/* Once more where the root was removed since it was looked at last. */
+static int publish(struct configuration *configuration, const struct region_content *content,
+                   struct error *error)
+{
+    int rc = region_entry_publish(configuration->entry, content, &configuration->status, error);
+    if (rc != -ENOENT || !configurations_check_root(configuration->set))
+        return rc;
+    return region_entry_publish(configuration->entry, content, &configuration->status, error);
 }
 
 int configuration_deliver(struct configuration *configuration, const struct region_content *content,
@@ -239,7 +251,7 @@ int configuration_deliver(struct configuration *configuration, const struct regi
     struct shmconf_record previous = configuration->status;
     stamp(configuration, true);
     configuration->status.fetched_ns = configuration->status.tried_ns;
-    int rc = region_entry_publish(configuration->entry, content, &configuration->status, &error);
+    int rc = publish(configuration, content, &error);
     if (rc < 0) {
         configuration->status = previous;
         configuration_fail(configuration, &error, NULL);

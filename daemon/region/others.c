@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -10,8 +11,9 @@
 
 bool region_is_of_others(int directory)
 {
+    struct stat status;
     bool is_empty = true;
-    if (faccessat(directory, REGION_SOURCE_FILE, F_OK, 0) == 0)
+    if (fstatat(directory, REGION_SOURCE_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0)
         return false;
     DIR *stream = list_directory(directory);
     for (struct dirent *entry; stream && is_empty && (entry = readdir(stream));)

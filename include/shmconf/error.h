@@ -23,8 +23,9 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {EINVAL, "the name is malformed; Application:Environment:Profile is expected"},
         {ENAMETOOLONG, "a part of the name is longer than 512 bytes"},
         {EPERM, "a directory or file belongs to another user, or others may write it"},
-        {EACCES, "no permission: to read the region (the daemon's SHMCONF_ACCESS), or AWS's "
-                 "to the daemon (its log)"},
+        {EACCES,
+         "no permission: of this user to read the region (see the daemon's SHMCONF_ACCESS), "
+         "or, told by the daemon, of its role to read AppConfig"},
         {ELOOP, "a directory or file of the region is a symbolic link"},
         {ENOTDIR, "a directory of the region is something else"},
         {EPROTONOSUPPORT, "the region has another major version of the format"},

@@ -48,6 +48,29 @@ def test_removed_directory_comes_back_and_readers_follow(tmp_path, backend, what
         assert daemon.count_log("ERROR") == 0
 
 
+def test_who_only_enters_is_led_to_a_new_root_before_it_is_told_of(tmp_path, backend):
+    """The daemon may be killed at any time after that."""
+    with Daemon(tmp_path, backend) as daemon, Reader(daemon.root, NAME) as only_enters:
+        daemon.put(f"{NAME}.txt", "one")
+        daemon.wait_body(NAME, "one")
+        assert only_enters("enter")["text"] == "one"
+        shutil.rmtree(daemon.root)
+        daemon.wait_log("made it anew")
+        daemon.kill()
+        daemon.put(f"{NAME}.txt", "two")
+        daemon.start()
+        wait_until(lambda: only_enters("enter")["text"] == "two")
+
+
+def test_a_publication_makes_a_root_anew_that_was_removed(tmp_path, backend):
+    with Daemon(tmp_path, backend) as daemon, Reader(daemon.root, NAME) as reader:
+        for number in range(10):
+            daemon.put(f"{NAME}.txt", f"text {number}")
+            reader.wait_text(f"text {number}")
+            shutil.rmtree(daemon.root)
+        assert daemon.count_log("ERROR") == 0, daemon.log()
+
+
 def test_head_damaged_while_no_daemon_ran_is_told(tmp_path, backend):
     """Its readers cannot be reached there: those who wait or ask come along."""
     root = tmp_path / "region"

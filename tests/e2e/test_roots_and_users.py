@@ -322,8 +322,8 @@ def test_group_that_the_user_is_not_in_is_refused(open_path):
 def test_application_directory_of_somebody_else(open_path, uid):
     """Nothing goes in there, also where the daemon could write it."""
     root = make_parent(open_path, uid) / "region"
-    for path in (root, root / "Taken"):
-        path.mkdir()
+    root.mkdir(0o700)
+    (root / "Taken").mkdir()
     os.chown(root, uid, uid)
     os.chown(root / "Taken", OTHER, OTHER)
     with Daemon(open_path, uid=uid, root=root, start=False) as daemon:

@@ -43,8 +43,8 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
-/* What shmcat prints, in a process of its own, since options stay set; its exit status is 0. */
-static void prints(const char *expected, int count, char **words)
+/* What shmcat prints and how it ends, in a process of its own, since options stay set. */
+static void prints(const char *expected, int exit_status, int count, char **words)
 {
     int ends[2];
     int status;
@@ -63,14 +63,15 @@ static void prints(const char *expected, int count, char **words)
         size += (size_t)got;
     close(ends[0]);
     CHECK(waitpid(child, &status, 0) == child);
-    CHECK_INT(0, status);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(exit_status, WEXITSTATUS(status));
     CHECK_STRING(expected, text);
 }
 
 static void verify_finds_nothing(void)
 {
     char *words[] = {"shmcat", "verify", NULL};
-    prints("1 configuration, 3 files, 0 problems\n", 2, words);
+    prints("1 configuration, 3 files, 0 problems\n", 0, 2, words);
 }
 
 static void remove_file(void)
@@ -111,6 +112,22 @@ static void what_is_gone_soon_is_no_finding(struct fixture *f)
 }
 
 /* By the head of then nothing refers to the version, which by now is the current one. */
+/* Where no daemon is at work nobody is waited for: there may be thousands of such directories. */
+static void what_lies_there_for_long_is_one_at_once(struct fixture *f)
+{
+    static const struct timespec long_ago[2] = {{1, 0}, {1, 0}};
+    char *words[] = {"shmcat", "verify", NULL};
+    start(f);
+    fixture_touch(f, "A/B/C/.t0123");
+    CHECK_INT(0, utimensat(AT_FDCWD, in_root(f, "A/B/C").text, long_ago, 0));
+    in_pause = remove_file;
+    prints("A/B/C/.t0123: it does not belong into the region: remove it\n"
+           "1 configuration, 4 files, 1 problem\n",
+           1, 2, words);
+    in_pause = NULL;
+    region_entry_close(entry);
+}
+
 static void findings_of_a_head_that_has_moved_on_are_looked_for_again(struct fixture *f)
 {
     start(f);
@@ -124,13 +141,14 @@ static void bench_prints_medians(struct fixture *f)
 {
     char *words[] = {"shmcat", "bench", "A:B:C", "--json", NULL};
     start(f);
-    prints("{\"load_ns\":21.000,\"read_ns\":21.000,\"http_ns\":null}\n", 4, words);
+    prints("{\"load_ns\":21.000,\"read_ns\":21.000,\"http_ns\":null}\n", 0, 4, words);
     region_entry_close(entry);
 }
 
 int main(void)
 {
     fixture_run(what_is_gone_soon_is_no_finding);
+    fixture_run(what_lies_there_for_long_is_one_at_once);
     fixture_run(findings_of_a_head_that_has_moved_on_are_looked_for_again);
     fixture_run(bench_prints_medians);
     return 0;

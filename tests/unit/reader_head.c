@@ -266,9 +266,12 @@ static void other_bytes_under_one_generation_are_told_apart(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     struct shmconf_reader reader;
+    struct shmconf_reader who_asks;
     fixture_publish(entry, "old", "", "");
     reader_open(&reader, SHMCONF_PRIVATE);
+    reader_open(&who_asks, SHMCONF_PRIVATE);
     reader_expect(&reader, "old", 0);
+    reader_expect(&who_asks, "old", 0);
     region_entry_close(entry);
     region_close(f->region);
     fixture_remove_tree(f);
@@ -280,6 +283,9 @@ static void other_bytes_under_one_generation_are_told_apart(struct fixture *f)
     CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 0)); /* a look is due when a sleep is over */
     CHECK_INT(0, shmconf_wait(&reader, 20));
     reader_expect(&reader, "new", 0);
+    CHECK_INT(0, reader_status(&who_asks));
+    reader_expect(&who_asks, "new", 0); /* though its sequence is what it was */
+    reader_close(&who_asks);
     reader_close(&reader);
     region_entry_close(entry);
 }

@@ -246,8 +246,10 @@ static void access_decides_who_may_read(struct fixture *f)
 {
     if (skipped_unless_root("a reader under another user"))
         return;
+    uint64_t since_ns;
     struct region_entry *entry = fixture_entry(f, "A:B:C");
     fixture_publish(entry, "one", "", "");
+    CHECK_INT(0, region_set_source(f->region, "directory", &since_ns)); /* as a daemon does */
     CHECK_INT(0, chmod(f->base, 0755));
     CHECK_INT(-EACCES, newcomer_under(STRANGER));
     region_entry_close(entry);

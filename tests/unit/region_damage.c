@@ -123,6 +123,23 @@ static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
     region_entry_close(entry);
 }
 
+/* What the digest does not cover: the CRC of the body does. */
+static void a_spoilt_content_type_of_an_earlier_boot_is_never_read(struct fixture *f)
+{
+    char earlier[16] = "an earlier boot";
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "text/plain", "");
+    region_entry_close(entry);
+    fixture_overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), earlier,
+                      sizeof earlier);
+    const long type_at = SHMCONF_VERSION_HEADER_SIZE + 8; /* "one", a NUL, and up to eight bytes */
+    fixture_overwrite(f, "A/B/C/v00000001", type_at, "x", 1);
+    fixture_restart(f);
+    entry = fixture_entry(f, "A:B:C");
+    CHECK(region_entry_version(entry) == NULL);
+    region_entry_close(entry);
+}
+
 /* Who may not be the daemon's user may write what he owns, whatever its mode. */
 static void nothing_of_somebody_else_is_taken_over(struct fixture *f)
 {
@@ -153,5 +170,6 @@ int main(void)
     fixture_run(a_damaged_version_is_not_taken_over);
     fixture_run(a_head_of_an_earlier_boot_is_replaced);
     fixture_run(a_spoilt_version_of_an_earlier_boot_is_never_read);
+    fixture_run(a_spoilt_content_type_of_an_earlier_boot_is_never_read);
     return 0;
 }
