@@ -30,6 +30,7 @@ struct configurations {
     void *tree; /* of search.h, by name */
     struct configuration *first;
     struct error root_error;
+    struct log_limit failures; /* lines about those */
     struct log_limit unlisted; /* lines about failures of names that nobody listed */
 };
 
@@ -50,6 +51,7 @@ int configurations_open(struct configurations **out, struct region *region, size
         return error_system(error, ENOMEM, "", "cannot keep configurations");
     set->region = region;
     set->limit = limit;
+    set->failures.what = "configurations failed";
     set->unlisted.what = "configurations that nobody listed failed";
     *out = set;
     return 0;
@@ -59,6 +61,7 @@ void configurations_close(struct configurations *set)
 {
     if (!set)
         return;
+    log_limit_tell(&set->failures, UINT64_MAX);
     log_limit_tell(&set->unlisted, UINT64_MAX);
     while (set->first) {
         struct configuration *configuration = set->first;
@@ -212,6 +215,7 @@ static void tell_no_root(struct configurations *set, const struct error *error)
 bool configurations_check_root(struct configurations *set)
 {
     struct error error = {0};
+    log_limit_tell(&set->failures, clock_monotonic_ns());
     log_limit_tell(&set->unlisted, clock_monotonic_ns());
     int rc = region_check_root(set->region, &error);
     if (rc < 0) {
@@ -291,7 +295,6 @@ void configuration_postpone(struct configuration *configuration)
     store_status(configuration);
 }
 
-/* `limit` NULL: whatever is news is logged. */
 static void fail(struct configuration *configuration, const struct error *reason,
                  const struct configuration_answer *answer, struct log_limit *limit)
 {
@@ -301,7 +304,7 @@ static void fail(struct configuration *configuration, const struct error *reason
     configuration->answer = answer ? *answer : (struct configuration_answer){0};
     configuration->status.http_status = configuration->answer.status;
     if (is_news(&configuration->error, reason) &&
-        (!limit || log_limit_allows(limit, reason->subject, clock_monotonic_ns())))
+        log_limit_allows(limit, reason->subject, clock_monotonic_ns()))
         log_subject(LOG_LEVEL_ERROR, reason->subject, "%s%s", reason->message,
                     configuration_version(configuration) ? "; the last version stays" : "");
     configuration->error = *reason;
@@ -311,7 +314,7 @@ static void fail(struct configuration *configuration, const struct error *reason
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer)
 {
-    fail(configuration, reason, answer, NULL);
+    fail(configuration, reason, answer, &configuration->set->failures);
 }
 
 void configuration_fail_unlisted(struct configuration *configuration, const struct error *reason,

@@ -230,6 +230,11 @@ static void ask(struct extension *extension)
         ask_later(extension);
 }
 
+static const char *events_of(const struct extension *extension)
+{
+    return extension->options.wants_invoke ? "INVOKE and SHUTDOWN" : "SHUTDOWN";
+}
+
 static void register_name(struct extension *extension);
 
 static void on_register_again(struct loop *loop, struct loop_timer *timer)
@@ -243,8 +248,8 @@ static void end_registration(struct extension *extension, const struct error *er
     extension->is_registered = error == NULL;
     if (error && error->code == EACCES)
         error_set(&extension->error, EACCES, "",
-                  "%s; it was as '%s', and Lambda expects the file's name in /opt/extensions",
-                  error->message, extension->name);
+                  "%s; it was as '%s', which has to be its name in /opt/extensions, for %s",
+                  error->message, extension->name, events_of(extension));
     else if (error)
         extension->error = *error;
     loop_stop(extension->loop);
@@ -311,8 +316,7 @@ int extension_open(struct extension **out, struct loop *loop,
         extension_close(extension);
         return rc;
     }
-    log_info("registered with Lambda as '%s' for %s", extension->name,
-             options->wants_invoke ? "INVOKE and SHUTDOWN" : "SHUTDOWN");
+    log_info("registered with Lambda as '%s' for %s", extension->name, events_of(extension));
     *out = extension;
     return 0;
 }

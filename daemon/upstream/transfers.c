@@ -9,8 +9,6 @@
 #include "base/clock.h"
 #include "upstream/transfers_internal.h"
 
-enum { URGENT_IN_ROW_MAX = 3 };
-
 static void start_waiting(struct transfers *transfers);
 
 static void transfer_free(struct transfer *transfer)
@@ -246,46 +244,6 @@ static bool renew(struct transfers *transfers)
     return true;
 }
 
-static struct transfer_queue *queue_of(struct transfers *transfers, const struct transfer *transfer)
-{
-    return transfer->is_urgent ? &transfers->urgent : &transfers->usual;
-}
-
-static void enqueue(struct transfer_queue *queue, struct transfer *transfer)
-{
-    transfer->next = NULL;
-    if (queue->first)
-        queue->last->next = transfer;
-    else
-        queue->first = transfer;
-    queue->last = transfer;
-}
-
-/* The one that begins next, or NULL. */
-static struct transfer *dequeue(struct transfers *transfers)
-{
-    bool is_contested = transfers->urgent.first && transfers->usual.first;
-    bool is_urgent =
-        transfers->urgent.first && !(is_contested && transfers->urgent_in_row >= URGENT_IN_ROW_MAX);
-    struct transfer_queue *queue = is_urgent ? &transfers->urgent : &transfers->usual;
-    struct transfer *transfer = queue->first;
-    transfers->urgent_in_row = is_contested && is_urgent ? transfers->urgent_in_row + 1 : 0;
-    if (transfer)
-        queue->first = transfer->next;
-    return transfer;
-}
-
-/* Takes one that waits out of its queue. */
-static void leave_queue(struct transfer_queue *queue, const struct transfer *transfer)
-{
-    struct transfer *before = NULL;
-    for (struct transfer *at = queue->first; at != transfer; at = at->next)
-        before = at;
-    *(before ? &before->next : &queue->first) = transfer->next;
-    if (queue->last == transfer)
-        queue->last = before;
-}
-
 static void on_alone(struct loop *loop, struct loop_timer *timer)
 {
     (void)loop;
@@ -312,7 +270,7 @@ static void start_waiting(struct transfers *transfers)
     if (transfers->is_renewing && !renew(transfers))
         return;
     while (transfers->running_count < running_max(transfers)) {
-        struct transfer *transfer = dequeue(transfers);
+        struct transfer *transfer = transfers_dequeue(transfers);
         if (!transfer)
             return;
         begin_alone(transfers);
@@ -345,7 +303,7 @@ struct transfer *transfer_start(struct transfers *transfers, const struct transf
     }
     set_options(transfer, request);
     transfer->is_urgent = request->is_urgent;
-    enqueue(queue_of(transfers, transfer), transfer);
+    transfers_enqueue(transfers, transfer);
     start_waiting(transfers);
     return transfer;
 }
@@ -357,7 +315,7 @@ void transfer_cancel(struct transfer *transfer)
         curl_multi_remove_handle(transfers->multi, transfer->easy);
         leave_running(transfer);
     } else {
-        leave_queue(queue_of(transfers, transfer), transfer);
+        transfers_leave_queue(transfers, transfer);
     }
     transfer_free(transfer);
 }
@@ -376,7 +334,7 @@ void transfers_drop_idle(struct transfers *transfers, bool forgets_sessions)
 
 void transfers_stop(struct transfers *transfers, void (*closed)(void *context), void *context)
 {
-    for (struct transfer *transfer; (transfer = dequeue(transfers));)
+    for (struct transfer *transfer; (transfer = transfers_dequeue(transfers));)
         transfer_free(transfer);
     for (struct transfer *transfer; (transfer = transfers->running);) {
         transfers->running = transfer->next;

@@ -88,6 +88,11 @@ void transfers_set_roots(const struct transfers *transfers, CURL *easy);
  * already, or there is none. */
 bool transfers_distrust_built_in(struct transfers *transfers);
 
+/* transfers_queue.c: for one that waits for a connection. The one that begins next, or NULL. */
+void transfers_enqueue(struct transfers *transfers, struct transfer *transfer);
+struct transfer *transfers_dequeue(struct transfers *transfers);
+void transfers_leave_queue(struct transfers *transfers, const struct transfer *transfer);
+
 /* transfers.c: ends what libcurl has ended, and starts what waited for that. */
 void transfers_collect(struct transfers *transfers);
 

@@ -28,7 +28,7 @@ def test_a_refused_registration_ends_it_at_once_with_the_reason(aws, answer):
             daemon.start()
         assert daemon.wait_end() == 1
         assert daemon.count_log("FATAL .*Extensions API") == 1
-        named = daemon.count_log("it was as 'shmconfd', and Lambda expects .* /opt/extensions")
+        named = daemon.count_log("it was as 'shmconfd', which has .* /opt/extensions, for INVOKE")
         assert named == (answer[0] != 200)
         assert answer[0] == 200 or daemon.count_log(f"{answer[0]} to register: {answer[1].decode()};") == 1
         daemon.process = None

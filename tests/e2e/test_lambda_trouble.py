@@ -180,6 +180,17 @@ def test_no_network_is_no_reason_to_fail(aws):
         daemon.wait_body(NAME, ONE)
 
 
+def test_an_outage_is_told_in_few_lines(aws):
+    aws.fake.down()
+    names = [f"A:B:C{i}" for i in range(60)]
+    with extension(aws, prefetch=names) as (api, daemon):
+        assert {one.status for one in get_all(daemon, names)} == {502}
+        assert daemon.count_log(" ERROR ") == 21
+        expect_line(daemon, "20 configurations failed within a minute: the others are counted")
+        invoke(api)
+    assert daemon.count_log("ERROR ... and 40 more configurations failed") == 1, daemon.log()
+
+
 def test_ten_thousand_names_are_no_reason_to_fail(aws):
     names = [f"A:B:C{i}" for i in range(10000)]  # what a variable can hold at all
     for name in names[:100]:

@@ -104,7 +104,7 @@ class AppConfig:
 
     # What is said of a check that failed, of a name that is listed or asked for, and of many.
     explained = re.compile(
-        r"ERROR (\d+|\.\.\. and \d+ more) configurations that nobody listed failed|"
+        r"ERROR (\d+|\.\.\. and \d+ more) configurations (that nobody listed )?failed|"
         r"ERROR Soak:Load:\w+: (AppConfig answered [1-5]\d\d|AppConfig cannot be reached: |"
         r"the service's answer [1-5]\d\d is not understood: )")
     upstream_sockets = 3

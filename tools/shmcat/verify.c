@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "region/file_names.h"
 #include "shmcat/shmcat.h"
+#include "shmcat/verify.h"
 
 struct finding {
     char *path; /* below the root */
@@ -62,35 +63,6 @@ static void take_back(struct verification *verification, size_t count)
 
 /* ---- A version ------------------------------------------------------------------------------ */
 
-static const char *sha256_problem(const struct shmconf_version_header *header,
-                                  const struct shmconf_slice *text)
-{
-    uint8_t digest[32];
-    shmconf_sha256(text->data, text->size, digest);
-    return memcmp(digest, header->sha256, sizeof digest) == 0
-               ? NULL
-               : "the text's SHA-256 is not the one in the header";
-}
-
-/* What is wrong with a version file's bytes, or NULL. */
-static const char *version_problem(const char *bytes, size_t size, const struct config *config,
-                                   uint64_t generation)
-{
-    struct shmconf_version version = {0};
-    struct shmconf_version_header header;
-    memcpy(&header, bytes, sizeof header);
-    if (header.index_offset > size || header.index_size > size - header.index_offset)
-        return "the index lies outside of the file";
-    if (shmconf_version_parse(&version, bytes, size, config->instance, generation, 0))
-        return "a text lies outside of the file or has no NUL behind it";
-    if (shmconf_version_parse(&version, bytes, size, config->instance, generation, SHMCONF_VERIFY))
-        return "the CRC of the body is wrong";
-    if (generation == config->record.generation &&
-        header.payload_size != config->record.payload_size)
-        return "its size is not the one in the head";
-    return sha256_problem(&header, &version.text);
-}
-
 /* What is as large as a disk, and no version, is not read whole. */
 static int read_version(struct config *config, const char *file, uint64_t generation, char **bytes,
                         size_t *size)
@@ -117,51 +89,14 @@ static void verify_version(struct verification *verification, struct config *con
         return;
     verification->files++;
     rc = rc == -ENOENT ? -ESTALE : rc;
-    const char *problem = rc ? problem_of(rc) : version_problem(bytes, size, config, generation);
+    const char *problem =
+        rc ? problem_of(rc) : verify_version_bytes(bytes, size, config, generation);
     if (!problem)
         return;
     const char *remedy = "no new reader uses it; it goes with the next version, or remove it now";
     if (is_current)
         remedy = rc ? remedy_of(rc, config) : remedy_republish;
     add(verification, config, file, problem, remedy);
-}
-
-/* ---- The head ------------------------------------------------------------------------------- */
-
-static bool is_zero(const void *bytes, size_t size)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < size; i++)
-        if (at[i])
-            return false;
-    return true;
-}
-
-/* No writer ever stores there, not even into the cell that it fills. */
-static bool are_reserves_zero(const struct shmconf_head *head)
-{
-    return is_zero(head->reserved0, sizeof head->reserved0) &&
-           is_zero(head->reserved1, sizeof head->reserved1) && head->reserved2 == 0 &&
-           is_zero(head->cells[0].reserved, sizeof head->cells[0].reserved) &&
-           is_zero(head->cells[1].reserved, sizeof head->cells[1].reserved) &&
-           head->name_size <= sizeof head->name &&
-           is_zero(head->name + head->name_size, sizeof head->name - head->name_size);
-}
-
-/* The cell that is not current may be half filled: only the current one is looked at. */
-static const char *head_problem(const struct config *config)
-{
-    struct shmconf_head head;
-    struct stat status;
-    memcpy(&head, config->head, sizeof head);
-    if (config_look(config, SHMCONF_HEAD_FILE, &status) && status.st_size != SHMCONF_HEAD_SIZE)
-        return "it is longer than a head";
-    uint32_t state = config->record.state & ~(uint32_t)SHMCONF_MOVED;
-    if (state > SHMCONF_DELETED)
-        return "its state is none that there is";
-    if (head.minor == SHMCONF_FORMAT_MINOR && !are_reserves_zero(&head))
-        return "bytes that this version of the format reserves are not 0";
-    return NULL;
 }
 
 /* ---- The directory -------------------------------------------------------------------------- */
@@ -264,7 +199,7 @@ static void verify_once(struct verification *verification, struct config *config
         add(verification, config, config->file, problem_of(config->error),
             remedy_of(config->error, config));
     if (!config->error) {
-        const char *problem = head_problem(config);
+        const char *problem = verify_head(config);
         verification->files++;
         if (problem)
             add(verification, config, SHMCONF_HEAD_FILE, problem, remedy_make_anew);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `shmcat verify` finds wrong with bytes: a constant text, or NULL. */
+#ifndef SHMCAT_VERIFY_H
+#define SHMCAT_VERIFY_H
+
+#include "shmcat/shmcat.h"
+
+/* Of a version's file, whose header has been checked. */
+const char *verify_version_bytes(const char *bytes, size_t size, const struct config *config,
+                                 uint64_t generation);
+
+/* Of the head that `config` has mapped. */
+const char *verify_head(const struct config *config);
+
+#endif
