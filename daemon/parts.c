@@ -49,7 +49,8 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
                                      .access = access[settings->access],
                                      .has_group = settings->group != SETTINGS_NO_GROUP,
                                      .group = settings->group,
-                                     .may_come_later = settings->lambda != NULL};
+                                     .may_come_later = settings->lambda != NULL &&
+                                                       settings->action == SETTINGS_RUN};
     int rc = region_open(&parts->region, &options, error);
     if (rc && !parts->region)
         return EXIT_STATUS_REGION;

@@ -11,6 +11,9 @@
 #include "log/limit.h"
 #include "log/log.h"
 
+/* Between two looks that anybody can provoke. */
+static const uint64_t look_pause = NS_PER_S;
+
 struct configuration {
     struct shmconf_name name; /* first: the set's tree compares names */
     struct configurations *set;
@@ -30,7 +33,8 @@ struct configurations {
     void *tree; /* of search.h, by name */
     struct configuration *first;
     struct error root_error;
-    struct log_limit failures; /* lines about those */
+    uint64_t looked_ns;        /* when configurations_look did, monotonic */
+    struct log_limit alike;    /* lines about what fails for all of them */
     struct log_limit unlisted; /* lines about failures of names that nobody listed */
 };
 
@@ -51,7 +55,7 @@ int configurations_open(struct configurations **out, struct region *region, size
         return error_system(error, ENOMEM, "", "cannot keep configurations");
     set->region = region;
     set->limit = limit;
-    set->failures.what = "configurations failed";
+    set->alike.what = "configurations failed";
     set->unlisted.what = "configurations that nobody listed failed";
     *out = set;
     return 0;
@@ -61,7 +65,7 @@ void configurations_close(struct configurations *set)
 {
     if (!set)
         return;
-    log_limit_tell(&set->failures, UINT64_MAX);
+    log_limit_tell(&set->alike, UINT64_MAX);
     log_limit_tell(&set->unlisted, UINT64_MAX);
     while (set->first) {
         struct configuration *configuration = set->first;
@@ -215,7 +219,7 @@ static void tell_no_root(struct configurations *set, const struct error *error)
 bool configurations_check_root(struct configurations *set)
 {
     struct error error = {0};
-    log_limit_tell(&set->failures, clock_monotonic_ns());
+    log_limit_tell(&set->alike, clock_monotonic_ns());
     log_limit_tell(&set->unlisted, clock_monotonic_ns());
     int rc = region_check_root(set->region, &error);
     if (rc < 0) {
@@ -234,6 +238,19 @@ bool configurations_check_root(struct configurations *set)
     else if (rc == 1)
         log_warn("the region's directory was removed or replaced: made it anew");
     return true;
+}
+
+void configurations_look(struct configurations *set)
+{
+    uint64_t now = clock_monotonic_ns();
+    if (set->looked_ns && now - set->looked_ns < look_pause)
+        return;
+    set->looked_ns = now;
+    if (!configurations_check_root(set))
+        return;
+    for (struct configuration *one = set->first; one; one = one->next)
+        if (one->region_error.code)
+            bring_to_region(one);
 }
 
 /* Once more where the root was removed since it was looked at last. */
@@ -295,6 +312,7 @@ void configuration_postpone(struct configuration *configuration)
     store_status(configuration);
 }
 
+/* `limit` NULL: whatever is news is logged. */
 static void fail(struct configuration *configuration, const struct error *reason,
                  const struct configuration_answer *answer, struct log_limit *limit)
 {
@@ -304,7 +322,7 @@ static void fail(struct configuration *configuration, const struct error *reason
     configuration->answer = answer ? *answer : (struct configuration_answer){0};
     configuration->status.http_status = configuration->answer.status;
     if (is_news(&configuration->error, reason) &&
-        log_limit_allows(limit, reason->subject, clock_monotonic_ns()))
+        (!limit || log_limit_allows(limit, reason->subject, clock_monotonic_ns())))
         log_subject(LOG_LEVEL_ERROR, reason->subject, "%s%s", reason->message,
                     configuration_version(configuration) ? "; the last version stays" : "");
     configuration->error = *reason;
@@ -314,7 +332,13 @@ static void fail(struct configuration *configuration, const struct error *reason
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer)
 {
-    fail(configuration, reason, answer, &configuration->set->failures);
+    fail(configuration, reason, answer, NULL);
+}
+
+void configuration_fail_like_others(struct configuration *configuration, const struct error *reason,
+                                    const struct configuration_answer *answer)
+{
+    fail(configuration, reason, answer, &configuration->set->alike);
 }
 
 void configuration_fail_unlisted(struct configuration *configuration, const struct error *reason,

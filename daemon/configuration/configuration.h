@@ -57,6 +57,12 @@ void configurations_remove(struct configurations *set, struct configuration *con
 bool configurations_check_root(struct configurations *set);
 
 /*
+ * The same, and tries again what could not be published: for those who wait for no check, as in
+ * Lambda. Not more than once a second.
+ */
+void configurations_look(struct configurations *set);
+
+/*
  * A good check that brought content, and began at `started_ns` of the monotonic clock. 0 or more as
  * region_entry_publish; -errno when it cannot be published, which counts as a failed check.
  */
@@ -79,6 +85,11 @@ void configuration_postpone(struct configuration *configuration);
 /* A check that failed; `answer` NULL when no server answered. What there is stays. */
 void configuration_fail(struct configuration *configuration, const struct error *reason,
                         const struct configuration_answer *answer);
+
+/* The same for what fails for all in the same way, as in an outage: the log tells of a few and
+ * counts the others. */
+void configuration_fail_like_others(struct configuration *configuration, const struct error *reason,
+                                    const struct configuration_answer *answer);
 
 /*
  * The same for a name that has no version and that nobody listed. Anybody can make up any number of

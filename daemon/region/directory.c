@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "region/file_names.h"
 #include "region/internal.h"
+#include "region/others.h"
 
 void region_path(const struct shmconf_name *name, char *path, size_t size)
 {
@@ -61,14 +62,32 @@ int region_directory_open(struct region *region, const char *path, bool make)
     return fd;
 }
 
-/* Nothing else: a root may have been named that is no region. */
-static bool is_orphan(const char *name, uint64_t generation)
+bool region_directory_is_in_place(const struct region *region, const char *path)
+{
+    struct stat status;
+    char level[REGION_PATH_SIZE];
+    size_t size = 0;
+    do {
+        size += strcspn(path + size, "/");
+        snprintf(level, sizeof level, "%.*s", (int)size, path);
+        if (fstatat(region->root, level, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
+            (status.st_mode & 07777) != region_mode(region, REGION_DIRECTORY))
+            return false;
+    } while (path[size++] == '/');
+    return true;
+}
+
+/* Nothing else. Without a head the directory may be anybody's, whatever the file's name is. */
+static bool is_orphan(int directory, const char *name, uint64_t generation)
 {
     char keep[SHMCONF_VERSION_FILE_SIZE];
     if (region_file_is_temporary(name))
         return true;
     if (!region_file_is_version(name))
         return false;
+    if (generation == 0)
+        return region_file_begins_with(directory, name, SHMCONF_VERSION_MAGIC) > 0;
     for (uint64_t back = 0; back < 2 && generation > back; back++) {
         shmconf_version_file(keep, generation - back);
         if (strcmp(name, keep) == 0)
@@ -83,7 +102,7 @@ void region_directory_sweep(int directory, uint64_t generation)
     if (!stream)
         return;
     for (struct dirent *entry; (entry = readdir(stream));)
-        if (is_orphan(entry->d_name, generation))
+        if (is_orphan(directory, entry->d_name, generation))
             region_file_remove(directory, entry->d_name);
     closedir(stream);
 }

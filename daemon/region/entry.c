@@ -275,32 +275,9 @@ static int publish_new(struct region_entry *entry, const struct region_content *
     }
     cleanup_close int directory = region_directory_open(entry->region, entry->path, true);
     if (directory < 0)
-        return publish_failed(entry, directory, "make the directory", error);
+        return publish_failed(entry, directory, "publish a version", error);
     rc = publish(entry, directory, head_is_in_place(entry), content, status);
     return rc ? publish_failed(entry, rc, "publish a version", error) : 1;
-}
-
-/* Whether there is nothing that readers have: then there is no harm in being ahead of them. */
-static bool may_keep(const struct region_entry *entry)
-{
-    return entry->region->options.may_come_later && !entry->head.map;
-}
-
-int region_entry_publish(struct region_entry *entry, const struct region_content *content,
-                         const struct shmconf_record *status, struct error *error)
-{
-    struct region_version *version;
-    int rc = publish_new(entry, content, status, error);
-    if (rc >= 0 || !may_keep(entry))
-        return rc;
-    if (version_keep(&version, 0, entry->record.generation + 1, status->fetched_ns, content) != 0)
-        return rc;
-    region_version_drop(entry->version);
-    entry->version = version;
-    entry_take_status(&entry->record, status);
-    if (entry->region->root < 0)
-        error->code = 0;
-    return REGION_KEPT;
 }
 
 /* Nothing may follow MOVED. 0, -ENOSPC, or -EFAULT: truncated, so the next check makes a new one.
@@ -314,6 +291,38 @@ static int tell(struct region_entry *entry)
     if (rc == -EFAULT)
         head_close(&entry->head);
     return rc;
+}
+
+/* Readers still have what was published before, and may want to know. */
+static void tell_that_behind(struct region_entry *entry, int rc)
+{
+    if (!entry->is_ahead)
+        return;
+    entry->behind.failures++;
+    entry->behind.error = (uint32_t)-rc;
+    tell(entry);
+}
+
+int region_entry_publish(struct region_entry *entry, const struct region_content *content,
+                         const struct shmconf_record *status, struct error *error)
+{
+    struct region_version *version;
+    int rc = publish_new(entry, content, status, error);
+    if (rc >= 0 || !entry->region->options.may_come_later)
+        return rc;
+    if (version_keep(&version, 0, entry->record.generation + 1, status->fetched_ns, content) != 0)
+        return rc;
+    region_version_drop(entry->version);
+    entry->version = version;
+    if (entry->head.map && !entry->is_ahead) {
+        entry->is_ahead = true;
+        entry->behind = entry->record;
+    }
+    entry_take_status(&entry->record, status);
+    tell_that_behind(entry, rc);
+    if (entry->region->root < 0)
+        error->code = 0;
+    return REGION_KEPT;
 }
 
 int region_entry_status(struct region_entry *entry, const struct shmconf_record *status,
@@ -344,14 +353,14 @@ static int republish(struct region_entry *entry, const struct region_version *ol
     return publish(entry, directory, head_is_in_place(entry), &content, &status);
 }
 
-/* Readers still have what a predecessor published, and may want to know. */
-static void tell_that_behind(struct region_entry *entry, int rc)
+/* A mode that somebody has changed is set again; what else is wrong is so afterwards. */
+static void mend_directory(const struct region_entry *entry)
 {
-    if (!entry->is_ahead)
+    if (region_directory_is_in_place(entry->region, entry->path))
         return;
-    entry->behind.failures++;
-    entry->behind.error = (uint32_t)-rc;
-    tell(entry);
+    int directory = region_directory_open(entry->region, entry->path, false);
+    if (directory >= 0)
+        close(directory);
 }
 
 int region_entry_check(struct region_entry *entry, struct error *error)
@@ -362,7 +371,9 @@ int region_entry_check(struct region_entry *entry, struct error *error)
     if (!entry->version || entry->region->root < 0)
         return 0;
     if (!rc) {
-        if (!entry->is_ahead && !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
+        mend_directory(entry);
+        if (!entry->is_ahead && region_directory_is_in_place(entry->region, entry->path) &&
+            !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
             version_is_in_place(entry))
             return 0;
         what = entry->head.map && !entry->is_ahead ? "publish again what was removed"

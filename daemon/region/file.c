@@ -21,13 +21,6 @@ mode_t region_mode(const struct region *region, enum region_kind kind)
     return modes[region->options.access][kind];
 }
 
-bool region_has_access(const struct region *region, enum region_kind kind,
-                       const struct stat *status)
-{
-    return (status->st_mode & 07777) == region_mode(region, kind) &&
-           (!region->options.has_group || status->st_gid == region->options.group);
-}
-
 int region_set_access(const struct region *region, int fd, enum region_kind kind,
                       const struct stat *status)
 {

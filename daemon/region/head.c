@@ -148,7 +148,12 @@ int head_create(struct head *head, struct region *region, int directory,
     if (rc)
         return rc;
     head_close(head);
-    *head = (struct head){file.map, page.seq, instance, file.status.st_dev, file.status.st_ino};
+    *head = (struct head){.map = file.map,
+                          .seq = page.seq,
+                          .instance = instance,
+                          .device = file.status.st_dev,
+                          .inode = file.status.st_ino,
+                          .is_of_this_boot = true};
     return 0;
 }
 
@@ -233,7 +238,12 @@ int head_open(struct head *head, const struct region *region, int directory,
     void *map = mmap(NULL, SHMCONF_HEAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
-    *head = (struct head){map, 0, page.instance, status.st_dev, status.st_ino};
+    *head = (struct head){.map = map,
+                          .instance = page.instance,
+                          .device = status.st_dev,
+                          .inode = status.st_ino,
+                          .is_of_this_boot =
+                              memcmp(page.boot_id, region->boot_id, sizeof page.boot_id) == 0};
     struct taken taken = {head, record};
     if (fault_guard(take_head, &taken) == 0)
         return 0;

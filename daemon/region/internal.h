@@ -27,6 +27,7 @@ struct head {
     uint64_t instance;
     dev_t device; /* of its file, with the inode */
     ino_t inode;
+    bool is_of_this_boot; /* by what was read: the mapping may be truncated at any time */
 };
 
 /* Of a configuration's directory, below the root. */
@@ -52,10 +53,6 @@ enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 
 /* What the access setting makes of each kind. */
 mode_t region_mode(const struct region *region, enum region_kind kind);
-
-/* Whether it has that mode, and the group. */
-bool region_has_access(const struct region *region, enum region_kind kind,
-                       const struct stat *status);
 
 /*
  * Sets mode and group, if `status` has others, whatever the umask and the predecessor's. 0 or
@@ -95,6 +92,9 @@ int region_directory_open(struct region *region, const char *path, bool make);
 
 /* Removes temporary files and all versions but `generation` and its predecessor (0: all). */
 void region_directory_sweep(int directory, uint64_t generation);
+
+/* Whether each level of it is a directory of ours that readers may pass. */
+bool region_directory_is_in_place(const struct region *region, const char *path);
 
 /* Removes our temporary files from the root. */
 void region_root_sweep(const struct region *region);

@@ -52,7 +52,9 @@ static int open_root(struct region *region, struct error *error)
                              "is a symbolic link, and could be turned elsewhere; name the real "
                              "directory in SHMCONF_DIR");
         if (code == ENOTDIR)
-            return error_set(error, code, region->path, "is not a directory; remove it");
+            return error_set(
+                error, code, region->path,
+                "is not a directory; name one in SHMCONF_DIR, or remove what is there");
         if (lstat(region->path, &status) == 0 && status.st_uid != geteuid())
             return not_ours(region, &status, error);
         return error_system(error, code, region->path, "cannot open the region's directory");
@@ -63,12 +65,14 @@ static int open_root(struct region *region, struct error *error)
     if (region->is_foreign && !(region->options.path_is_given && is_mount_point(fd, &status)))
         return not_ours(region, &status, error);
     if (!region->is_foreign) {
-        if (!region_has_access(region, REGION_DIRECTORY, &status) && region_is_of_others(fd))
+        int rc = region_is_of_others(fd, region_mode(region, REGION_DIRECTORY));
+        if (rc < 0)
+            return error_system(error, -rc, region->path, "cannot look at what is there");
+        if (rc > 0)
             return error_set(error, EPERM, region->path,
-                             "is neither empty nor a region, and its mode (%03o) would have to be "
-                             "changed; set SHMCONF_DIR to a directory of its own",
-                             (unsigned)status.st_mode & 07777);
-        int rc = region_set_access(region, fd, REGION_DIRECTORY, &status);
+                             "is neither empty nor a region; set SHMCONF_DIR to a directory of its "
+                             "own");
+        rc = region_set_access(region, fd, REGION_DIRECTORY, &status);
         if (rc)
             return error_system(error, -rc, region->path, "cannot set mode or group");
     }

@@ -119,9 +119,9 @@ void region_version_drop(struct region_version *version);
  * Publishes `content` as the next generation, unless bytes, type and label equal the current one's;
  * either way the status is stored: all members of `status` but generation, state and payload_size.
  * Returns 1 for a new generation, 0 for an equal answer; on failure readers keep what they have.
- * REGION_KEPT: of a region that may come later; it could not be published, and readers had nothing
- * before, so it is in memory only, until region_entry_check can publish it; the error says why,
- * with code 0 where there is no root, which region_check_root explains.
+ * REGION_KEPT: of a region that may come later; it could not be published and is in memory only,
+ * until region_entry_check can publish it, and readers are told that theirs is older; the error
+ * says why, with code 0 where there is no root, which region_check_root explains.
  */
 enum { REGION_KEPT = 2 };
 int region_entry_publish(struct region_entry *entry, const struct region_content *content,

@@ -10,7 +10,7 @@
 /* A predecessor on an earlier boot synced nothing to the disk. */
 static bool is_this_boot(const struct region_entry *entry)
 {
-    return memcmp(entry->head.map->boot_id, entry->region->boot_id, 16) == 0;
+    return entry->head.is_of_this_boot;
 }
 
 bool entry_is_open_question(int rc)

@@ -198,9 +198,9 @@ static bool parse_configurations(const struct setting *row, const char *text, vo
     const char *at = text;
     for (;;) {
         const char *end = at + strcspn(at, ",");
-        const char *first = at + strspn(at, " ");
+        const char *first = at + strspn(at, SETTINGS_LIST_BLANKS);
         const char *last = end;
-        while (last > first && last[-1] == ' ')
+        while (last > first && strchr(SETTINGS_LIST_BLANKS, last[-1]))
             last--;
         if (!is_configuration(first, last))
             return false;

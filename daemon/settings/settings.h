@@ -33,6 +33,9 @@ enum settings_action {
     SETTINGS_ZSH_COMPLETION,
 };
 
+/* Around the elements of a list; line feeds come from lists in YAML. */
+#define SETTINGS_LIST_BLANKS " \t\r\n"
+
 enum settings_access { SETTINGS_ACCESS_OWNER, SETTINGS_ACCESS_GROUP, SETTINGS_ACCESS_ALL };
 enum settings_invoke_poll { SETTINGS_INVOKE_WAIT, SETTINGS_INVOKE_BACKGROUND };
 enum settings_loop { SETTINGS_LOOP_AUTO, SETTINGS_LOOP_EPOLL, SETTINGS_LOOP_IO_URING };

@@ -276,6 +276,7 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
     aws_source_look_for_thaw(source, timer_lateness(follow));
     if (!follow && source->is_stopping)
         return SOURCE_KNOWN;
+    configurations_look(source->configurations);
     if (!waiter->is_patient && is_too_many(source, follow, error))
         return SOURCE_REFUSED;
     if (!follow)

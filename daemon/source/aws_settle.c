@@ -21,6 +21,7 @@ bool aws_source_settle(struct source *base, struct source_waiter *waiter)
 {
     struct aws_source *source = (struct aws_source *)base;
     aws_source_look_for_event(source);
+    configurations_look(source->configurations); /* a handler may have emptied /tmp */
     for (struct follow *follow = source->first; follow; follow = follow->next) {
         if (follow->timer.position)
             follow_go(follow);

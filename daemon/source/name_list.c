@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings/settings.h"
+
 int name_list_split(const char *list, char **text, char ***names, size_t *count)
 {
     char *rest;
@@ -15,9 +17,9 @@ int name_list_split(const char *list, char **text, char ***names, size_t *count)
     if (!*names)
         return -ENOMEM;
     for (char *one = strtok_r(*text, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
-        one += strspn(one, " ");
+        one += strspn(one, SETTINGS_LIST_BLANKS);
         size_t size = strlen(one);
-        while (size > 0 && one[size - 1] == ' ')
+        while (size > 0 && strchr(SETTINGS_LIST_BLANKS, one[size - 1]))
             one[--size] = '\0';
         if (size > 0)
             (*names)[found++] = one;

@@ -8,9 +8,14 @@ static const uint64_t jump_min = 2 * NS_PER_S;
 
 struct thaw_clocks thaw_clocks_now(void)
 {
-    return (struct thaw_clocks){.monotonic = clock_monotonic_ns(),
-                                .boot = clock_ns(CLOCK_BOOTTIME),
-                                .real = clock_realtime_ns()};
+    struct thaw_clocks now;
+    /* Frozen between two of them, the later ones would seem to have jumped. */
+    do
+        now = (struct thaw_clocks){.monotonic = clock_monotonic_ns(),
+                                   .boot = clock_ns(CLOCK_BOOTTIME),
+                                   .real = clock_realtime_ns()};
+    while (clock_monotonic_ns() - now.monotonic > jump_min / 2);
+    return now;
 }
 
 /* How much further than `monotonic_ns` a clock has gone from `then` to `now`. */

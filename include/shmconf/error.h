@@ -44,8 +44,9 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {ENOMEM, "out of memory"},
         {EIO, "a file could not be read, or the daemon could not fetch it (its log tells why)"},
     };
+    long code = error < 0 ? -SHMCONF_CAST(long, error) : error;
     for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].code == error || table[i].code == -error)
+        if (table[i].code == code)
             return table[i].text;
     return "a system call failed";
 }

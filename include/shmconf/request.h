@@ -27,17 +27,24 @@ SHMCONF_API size_t shmconf_request_text(const struct shmconf_name *name, char *o
     return at;
 }
 
-/* The port by SHMCONF_HTTP_PORT or AWS_APPCONFIG_EXTENSION_HTTP_PORT, else 2772. */
+/*
+ * The port by SHMCONF_HTTP_PORT, or else AWS_APPCONFIG_EXTENSION_HTTP_PORT; 2772 where neither is
+ * set or what is set is none, as the daemon has it in Lambda.
+ */
 SHMCONF_API unsigned shmconf_request_port(void)
 {
     static const char *const names[] = {"SHMCONF_HTTP_PORT", "AWS_APPCONFIG_EXTENSION_HTTP_PORT"};
+    const unsigned usual = 2772;
     for (unsigned i = 0; i < 2; i++) {
         const char *text = getenv(names[i]);
-        unsigned long port = text ? strtoul(text, SHMCONF_NULL, 10) : 0;
-        if (port > 0 && port < 65536)
-            return SHMCONF_CAST(unsigned, port);
+        unsigned long port = 0;
+        if (!text || !*text)
+            continue;
+        while (*text >= '0' && *text <= '9' && port < 65536)
+            port = port * 10 + SHMCONF_CAST(unsigned long, *text++ - '0');
+        return *text == '\0' && port > 0 && port < 65536 ? SHMCONF_CAST(unsigned, port) : usual;
     }
-    return 2772;
+    return usual;
 }
 
 /* What the status code of an answer means here. */
@@ -122,7 +129,8 @@ SHMCONF_API int shmconf_request_answer(int fd, uint64_t deadline)
  * there is no version; this tells why there is none, and follows on what lies in the region and
  * nobody checks any more.
  *
- * `timeout_ms` < 0: no limit. 0 (enter has a version now), -ENOENT (there is no such
+ * `timeout_ms` < 0: no limit. 0 (the daemon has it, and so has enter unless the region could not
+ * take it: its log tells), -ENOENT (there is no such
  * configuration), -EACCES, -ECONNREFUSED (no daemon), -ETIMEDOUT, -EIO (the daemon could not get
  * it), or another -errno of socket, connect or recv, such as -EMFILE, -EINTR, -ECONNRESET: nothing
  * is known, and it may be tried again.

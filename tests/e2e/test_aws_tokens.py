@@ -128,7 +128,7 @@ def test_errors_do_not_show_the_tokens_that_the_service_repeats(aws):
             assert not tells(response.text, tokens[name]), response
             assert not tells(response.text, aws.fake.session_token), response
         response = daemon.get(url(NAME))
-        assert message(response).endswith("The security token [hidden] is expired")
+        assert "The security token [hidden] is expired; the role" in message(response)
         log = daemon.log()
         assert log.count("[hidden]") >= len(ECHOES) + 1
         assert not any(tells(log, secret) for secret in (*tokens.values(), aws.fake.session_token))

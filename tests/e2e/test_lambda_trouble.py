@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("botocore")
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
 sys.path[:0] = [str(FAKES / "appconfig"), str(FAKES / "lambda")]
-from daemon import BIN, Reader, url, wait_until  # noqa: E402
+from daemon import BIN, Reader, run, url, wait_until  # noqa: E402
 from extensions import ExtensionsApi  # noqa: E402
 from fake_daemon import NAME, aws, get_all, message  # noqa: E402,F401
 from lambda_daemon import end, expect_line, extension, invoke, quick  # noqa: E402
@@ -60,6 +60,14 @@ def test_of_a_prefetch_list_with_a_slip_the_rest_counts(aws):
         assert daemon.count_log('WARN .*PREFETCH_LIST: "Shop:Prod".* the first of 2 such entries; '
                                 'the rest of the list counts') == 1
         assert daemon.get(url(NAME)).text == ONE
+
+
+def test_line_feeds_around_names_are_those_of_yaml(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, prefetch=(f" {NAME} \n",)) as (_, daemon):
+        assert daemon.get(url(NAME)).text == ONE
+        assert daemon.count_log("WARN|ERROR") == 0, daemon.log()
+    assert aws.fake.calls().gets == 1
 
 
 def test_io_uring_where_lambda_refuses_it_is_epoll(aws):
@@ -369,3 +377,55 @@ def test_a_full_or_read_only_directory_leaves_http(aws, tmp_path, need_mounts, o
                 wait_until(lambda: reader("enter").get("text") == '"small enough"')
     calls = aws.fake.calls()
     assert calls.starts == 1 and calls.received == 2
+
+
+def test_a_handler_that_empties_the_directory_has_it_back_with_the_next_invocation(aws):
+    """Long before the next check, which is due in 45 seconds."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        def is_there():
+            with Reader(daemon.root, NAME) as reader:
+                return reader("enter").get("text") == ONE
+
+        def by_invocation():
+            invoke(api, 1)
+            return is_there()
+
+        def by_request():
+            return daemon.get(url(NAME)).text == ONE and is_there()
+
+        for way in (by_invocation, by_request):
+            assert is_there()
+            shutil.rmtree(daemon.root)
+            wait_until(way, what=way.__name__)
+    assert aws.fake.calls().gets == 1
+
+
+def test_a_version_that_had_no_room_is_published_with_the_next_invocation(aws):
+    """HTTP has it meanwhile; and the one that came after the first as well."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        assert reader("enter")["text"] == ONE
+        away = daemon.root.parent / "away"
+        (daemon.root / "Shop").rename(away)
+        (daemon.root / "Shop").touch()
+        aws.fake.put(NAME, '"new"')
+        daemon.wait_body(NAME, '"new"')
+        assert reader("enter")["text"] == ONE
+        daemon.wait_log("ERROR .*cannot publish a version in")
+        assert daemon.count_log(" ERROR ") == 1, daemon.log()
+        (daemon.root / "Shop").unlink()
+        aws.fake.down()  # no check brings it
+        wait_until(lambda: invoke(api, 1) or reader("enter")["text"] == '"new"')
+    calls = aws.fake.calls()
+    assert (calls.starts, calls.received) == (1, 2)
+
+
+def test_once_says_that_it_published_only_if_it_did(aws, tmp_path):
+    """Also below a runtime, where the extension would go on without a region."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / f"{NAME}.json").write_text(ONE)
+    result = run("--once", NAME, env={
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "SHMCONF_DIR": tmp_path / "nowhere" / "region",
+        "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY": tmp_path / "files"})
+    assert (result.returncode, result.stdout) == (4, "") and "nowhere" in result.stderr, result

@@ -48,6 +48,26 @@ def test_removed_directory_comes_back_and_readers_follow(tmp_path, backend, what
         assert daemon.count_log("ERROR") == 0
 
 
+@pytest.mark.parametrize("level", ["Shop", "Shop/Prod", "Shop/Prod/Limits"])
+def test_a_level_that_readers_refuse_is_noticed(tmp_path, backend, level):
+    """Without anything new to publish."""
+    with Daemon(tmp_path, backend) as daemon:
+        def reads():
+            with Reader(daemon.root, NAME) as reader:
+                return reader("enter").get("text") == "text"
+        daemon.put(f"{NAME}.txt", "text")
+        wait_until(reads)
+        path = daemon.root / level
+        path.chmod(0o777)
+        wait_until(reads)
+        assert daemon.count_log("published it again") == 0
+        path.rename(tmp_path / "away")
+        path.symlink_to(tmp_path / "away")
+        daemon.wait_log("ERROR .*cannot publish again.*something else has its name there; remove it")
+        path.unlink()
+        wait_until(reads)
+
+
 def test_who_only_enters_is_led_to_a_new_root_before_it_is_told_of(tmp_path, backend):
     """The daemon may be killed at any time after that."""
     with Daemon(tmp_path, backend) as daemon, Reader(daemon.root, NAME) as only_enters:

@@ -292,7 +292,7 @@ def test_names_that_a_stranger_took_in_a_shared_volume(open_path):
         with Reader(inside, NAME, env={"SHMCONF_OWNER": DAEMON}) as reader:
             reader.wait_text("text")
             reader.wait_checks(3)
-        lines = [daemon.count_log(f"ERROR {name}: cannot make the directory") for name in names]
+        lines = [daemon.count_log(f"ERROR {name}: cannot publish a version") for name in names]
         (inside / "Taken").rmdir()
         (inside / "Linked").unlink()
         (inside / "File").unlink()
@@ -324,6 +324,7 @@ def test_application_directory_of_somebody_else(open_path, uid):
     root = make_parent(open_path, uid) / "region"
     root.mkdir(0o700)
     (root / "Taken").mkdir()
+    (root / ".source").touch()  # it is a region already
     os.chown(root, uid, uid)
     os.chown(root / "Taken", OTHER, OTHER)
     with Daemon(open_path, uid=uid, root=root, start=False) as daemon:

@@ -92,6 +92,8 @@ def follow_advice(region, remedy, path):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         if "then makes it anew" in remedy:
             region.publisher.tell("check")
+    elif remedy.startswith("move it away"):
+        path.rename(region.root.parent / "moved away")
     else:
         assert re.search(r"restart shmconfd|shmconfd removes it when it starts", remedy)
         region.restart()
@@ -175,7 +177,8 @@ def test_verify_finds_what_stands_beside_the_configurations(region, stray):
     done = region.run("verify")
     assert done.returncode == 1
     assert done.stdout.decode().splitlines() == [
-        f"{stray}: it does not belong into the region: remove it",
+        f"{stray}: it does not belong into the region: move it away, or give shmconfd a directory of "
+        "its own",
         "1 configuration, 3 files, 1 problem"]
 
 

@@ -64,7 +64,9 @@ void stage_attach(struct stage *stage)
 
 void stage_begin(struct stage *stage, const char *text)
 {
+    uint64_t since_ns;
     CHECK_INT(0, stage_open(stage));
+    CHECK_INT(0, region_set_source(stage->region, "directory", &since_ns));
     stage_open_entry(stage);
     CHECK_INT(1, stage_publish(stage, "first"));
     CHECK_INT(1, stage_publish(stage, text));

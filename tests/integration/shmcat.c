@@ -111,7 +111,6 @@ static void what_is_gone_soon_is_no_finding(struct fixture *f)
     region_entry_close(entry);
 }
 
-/* By the head of then nothing refers to the version, which by now is the current one. */
 /* Where no daemon is at work nobody is waited for: there may be thousands of such directories. */
 static void what_lies_there_for_long_is_one_at_once(struct fixture *f)
 {
@@ -121,13 +120,15 @@ static void what_lies_there_for_long_is_one_at_once(struct fixture *f)
     fixture_touch(f, "A/B/C/.t0123");
     CHECK_INT(0, utimensat(AT_FDCWD, in_root(f, "A/B/C").text, long_ago, 0));
     in_pause = remove_file;
-    prints("A/B/C/.t0123: it does not belong into the region: remove it\n"
+    prints("A/B/C/.t0123: it does not belong into the region: move it away, or give shmconfd a "
+           "directory of its own\n"
            "1 configuration, 4 files, 1 problem\n",
            1, 2, words);
     in_pause = NULL;
     region_entry_close(entry);
 }
 
+/* By the head of then nothing refers to the version, which by now is the current one. */
 static void findings_of_a_head_that_has_moved_on_are_looked_for_again(struct fixture *f)
 {
     start(f);

@@ -207,6 +207,31 @@ static void each_limit_of_a_request_holds(struct fixture *f)
     }
 }
 
+/* Whatever the daemon takes in Lambda, where it goes on with a variable that is malformed. */
+static void the_port_is_the_daemons(struct fixture *f)
+{
+    static const struct {
+        const char *own, *of_aws;
+        unsigned port;
+    } cases[] = {
+        {NULL, NULL, 2772},      {"3917", NULL, 3917},   {NULL, "3917", 3917},
+        {"", "3917", 3917},      {"3918", "3917", 3918}, {"abc", "3917", 2772},
+        {"3917 ", "3917", 2772}, {"3917x", NULL, 2772},  {NULL, "-1", 2772},
+        {NULL, "65536", 2772},   {"65535", NULL, 65535}, {"99999999999999999999", NULL, 2772}};
+    (void)f;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsetenv("SHMCONF_HTTP_PORT");
+        unsetenv("AWS_APPCONFIG_EXTENSION_HTTP_PORT");
+        if (cases[i].own)
+            CHECK_INT(0, setenv("SHMCONF_HTTP_PORT", cases[i].own, 1));
+        if (cases[i].of_aws)
+            CHECK_INT(0, setenv("AWS_APPCONFIG_EXTENSION_HTTP_PORT", cases[i].of_aws, 1));
+        CHECK_INT(cases[i].port, shmconf_request_port());
+    }
+    unsetenv("SHMCONF_HTTP_PORT");
+    unsetenv("AWS_APPCONFIG_EXTENSION_HTTP_PORT");
+}
+
 static void a_very_long_time_out_does_not_wrap(struct fixture *f)
 {
     (void)f;
@@ -255,6 +280,7 @@ int main(void)
     fixture_run(a_live_head_without_a_generation_is_damaged);
     fixture_run(a_reader_that_is_not_open_says_why);
     fixture_run(each_limit_of_a_request_holds);
+    fixture_run(the_port_is_the_daemons);
     fixture_run(a_very_long_time_out_does_not_wrap);
     fixture_run(a_failed_replacement_takes_nothing_back);
     return 0;

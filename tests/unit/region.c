@@ -244,6 +244,7 @@ static void orphans_are_swept_at_the_start(struct fixture *f)
     snprintf(path, sizeof path, "%s/A/B/D", f->root);
     CHECK_INT(0, mkdir(path, 0700));
     fixture_touch(f, "A/B/D/v00000001");
+    fixture_overwrite(f, "A/B/D/v00000001", 0, SHMCONF_VERSION_MAGIC, 8);
     fixture_restart(f);
     CHECK_INT(1, region_recover(f->region));
     CHECK_INT(files, fixture_count_files(f));
@@ -275,9 +276,11 @@ static void of_the_root_only_own_temporary_files_are_swept(struct fixture *f)
 /* Of anything else that is there, since a root may be named that is no region. */
 static void nothing_is_swept_that_has_another_name(struct fixture *f)
 {
-    static const char *const names[] = {"vector.c",    "version",   "v1",
-                                        "v0000002",    "v0000000g", "v00000000000000001",
-                                        ".travis.yml", ".t1",       ".tmux.conf"};
+    static const char *const names[] = {
+        "vector.c",    "version", "v1",         "v0000002",  "v0000000g", "v00000000000000001",
+        ".travis.yml", ".t1",     ".tmux.conf", "v20240101", "vdeadbeef"};
+    uint64_t since_ns;
+    CHECK_INT(0, region_set_source(f->region, "directory", &since_ns));
     CHECK_INT(0, mkdir(in_root(f, "src").text, 0700));
     CHECK_INT(0, mkdir(in_root(f, "src/lib").text, 0700));
     CHECK_INT(0, mkdir(in_root(f, "src/lib/core").text, 0700));
@@ -286,6 +289,7 @@ static void nothing_is_swept_that_has_another_name(struct fixture *f)
         snprintf(path, sizeof path, "src/lib/core/%s", names[i]);
         fixture_touch(f, path);
     }
+    CHECK_INT(0, mkdir(in_root(f, "src/lib/core/v20240102").text, 0700));
     int files = fixture_count_files(f);
     fixture_restart(f);
     CHECK_INT(0, region_recover(f->region));
@@ -316,12 +320,41 @@ static void a_directory_that_others_use_is_not_closed_to_them(struct fixture *f)
     CHECK_INT(01777, fixture_mode(f, "."));
     CHECK_INT(-EPERM, open_as_it_is(f, 0755));
     CHECK_INT(0755, fixture_mode(f, "."));
-    CHECK_INT(0, open_as_it_is(f, 0700)); /* perhaps a region whose source could not be noted */
+    CHECK_INT(-EPERM, open_as_it_is(f, 0700)); /* as a home */
     fixture_remove(f, "another");
     CHECK_INT(0, open_as_it_is(f, 01777));
     CHECK_INT(0, region_set_source(f->region, "directory", &since_ns));
     CHECK_INT(0, open_as_it_is(f, 0777)); /* a region that somebody has opened to all */
     CHECK_INT(0700, fixture_mode(f, "."));
+}
+
+static void make_directories(struct fixture *f, mode_t mode)
+{
+    const char *const paths[] = {"A", "A/B", "A/B/C"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        CHECK_INT(0, mkdir(in_root(f, paths[i]).text, mode));
+}
+
+/* Its source could not be noted, on a full disk, or was removed. */
+static void a_region_is_known_without_a_note_of_its_source(struct fixture *f)
+{
+    make_directories(f, 0700);
+    fixture_touch(f, "A/B/C/.t0123456789abcdef");
+    fixture_touch(f, "A/B/C/v00000001");
+    fixture_overwrite(f, "A/B/C/v00000001", 0, SHMCONF_VERSION_MAGIC, 8);
+    CHECK_INT(0, open_as_it_is(f, 0755)); /* what a first publication leaves that did not end */
+    fixture_overwrite(f, "A/B/C/v00000001", 0, "another.", 8);
+    CHECK_INT(-EPERM, open_as_it_is(f, 0755));
+    fixture_remove(f, "A/B/C/v00000001");
+    CHECK_INT(0, chmod(in_root(f, "A/B").text, 0755));
+    CHECK_INT(-EPERM, open_as_it_is(f, 0755));
+    CHECK_INT(0, chmod(in_root(f, "A/B").text, 0700));
+    CHECK_INT(0, open_as_it_is(f, 0700));
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    region_entry_close(entry);
+    fixture_touch(f, "notes");
+    CHECK_INT(0, open_as_it_is(f, 0755)); /* it has a head */
 }
 
 static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
@@ -400,6 +433,7 @@ int main(void)
     fixture_run(nothing_is_swept_that_has_another_name);
     fixture_run(a_directory_that_others_use_is_not_closed_to_them);
     fixture_run(of_the_root_only_own_temporary_files_are_swept);
+    fixture_run(a_region_is_known_without_a_note_of_its_source);
     fixture_run(access_sets_every_mode_whatever_the_umask);
     return 0;
 }

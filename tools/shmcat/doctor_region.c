@@ -62,17 +62,18 @@ static const char *advice_on_owner(const struct shmconf_place *place, unsigned l
 /* As the daemon that owns it would. */
 static void check_access(struct diagnosis *diagnosis, int directory, const struct stat *status)
 {
-    static const unsigned modes[] = {[SETTINGS_ACCESS_OWNER] = 0700,
-                                     [SETTINGS_ACCESS_GROUP] = 0750,
-                                     [SETTINGS_ACCESS_ALL] = 0755};
+    static const mode_t modes[] = {[SETTINGS_ACCESS_OWNER] = 0700,
+                                   [SETTINGS_ACCESS_GROUP] = 0750,
+                                   [SETTINGS_ACCESS_ALL] = 0755};
     const char *root = diagnosis->place->root;
     unsigned long uid = status->st_uid;
     enum settings_access access =
         diagnosis->settings ? diagnosis->settings->access : SETTINGS_ACCESS_OWNER;
-    if ((status->st_mode & 07777) != modes[access] && region_is_of_others(directory))
+    if (region_is_of_others(directory, modes[access]) > 0)
         say(diagnosis, BAD, "access",
-            "%s is neither empty nor a region: shmconfd of uid %lu would have to change its mode, "
-            "and refuses it; set SHMCONF_DIR to a directory of its own",
+            "%s is neither empty nor a region: shmconfd of uid %lu refuses it; set SHMCONF_DIR to "
+            "a "
+            "directory of its own",
             root, uid);
     else if (status->st_mode & 022)
         say(diagnosis, NOTE, "access", "others may write in %s: shmconfd of uid %lu closes it",

@@ -40,6 +40,9 @@ static const time_t quiet_s = 3;
 
 static const char *const does_not_belong = "it does not belong into the region";
 
+/* It may be anything: nobody shall lose a file on this advice. */
+static const char *const move_away = "move it away, or give shmconfd a directory of its own";
+
 /* `file` may be "". */
 static void add(struct verification *verification, const struct config *config, const char *file,
                 const char *problem, const char *remedy)
@@ -153,7 +156,7 @@ static void judge(struct verification *verification, const struct config *config
         add(verification, config, file, "nothing refers to it",
             "a writer that died left it: shmconfd removes it when it starts");
     else
-        add(verification, config, file, does_not_belong, "remove it");
+        add(verification, config, file, does_not_belong, move_away);
 }
 
 /* A publication begins with a file that gets its name there. A clock that was set back tells
@@ -231,7 +234,7 @@ static void judge_stray(struct verification *verification, const struct config *
     if (lstat(path, &status) != 0)
         return;
     verification->files++;
-    add(verification, config, "", does_not_belong, "remove it");
+    add(verification, config, "", does_not_belong, move_away);
 }
 
 static bool verify_config(struct config *config, void *context)
