@@ -402,7 +402,24 @@ def test_a_handler_that_empties_the_directory_has_it_back_with_the_next_invocati
 
 
 def test_a_version_that_had_no_room_is_published_with_the_next_invocation(aws):
-    """HTTP has it meanwhile; and the one that came after the first as well."""
+    """Long before the next check, which is due in 45 seconds."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws) as (api, daemon):
+        daemon.send(signal.SIGKILL)
+        daemon.wait_end()
+        daemon.process = None
+    shutil.rmtree(daemon.root / "Shop")
+    (daemon.root / "Shop").touch()
+    with extension(aws, root=daemon.root) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        assert daemon.get(url(NAME)).text == ONE
+        assert reader("enter")["rc"] != 0
+        (daemon.root / "Shop").unlink()
+        wait_until(lambda: invoke(api, 1) or reader("enter").get("text") == ONE)
+    assert aws.fake.calls().gets == 2
+
+
+def test_what_is_newer_than_the_region_is_served(aws):
+    """Until there is room for it."""
     aws.fake.put(NAME, ONE)
     with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
         assert reader("enter")["text"] == ONE
@@ -415,7 +432,6 @@ def test_a_version_that_had_no_room_is_published_with_the_next_invocation(aws):
         daemon.wait_log("ERROR .*cannot publish a version in")
         assert daemon.count_log(" ERROR ") == 1, daemon.log()
         (daemon.root / "Shop").unlink()
-        aws.fake.down()  # no check brings it
         wait_until(lambda: invoke(api, 1) or reader("enter")["text"] == '"new"')
     calls = aws.fake.calls()
     assert (calls.starts, calls.received) == (1, 2)
