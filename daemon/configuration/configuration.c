@@ -24,6 +24,7 @@ struct configuration {
     struct error error; /* of the last check */
     struct configuration_answer answer;
     struct error region_error; /* of the last publication, so that it is logged once */
+    bool is_kept_back;         /* a version is in memory that the region could not take yet */
 };
 
 struct configurations {
@@ -199,11 +200,30 @@ static int bring_to_region(struct configuration *configuration)
     return checked;
 }
 
+static void tell_published(struct configuration *configuration)
+{
+    if (configuration->is_kept_back)
+        log_info("'%s' is in the region now", configuration_text(configuration));
+    else
+        log_subject(LOG_LEVEL_WARN, configuration_text(configuration),
+                    "was removed or damaged in the region: published it again");
+    configuration->is_kept_back = false;
+}
+
 static void store_status(struct configuration *configuration)
 {
     if (bring_to_region(configuration) == 1)
-        log_subject(LOG_LEVEL_WARN, configuration_text(configuration),
-                    "was removed or damaged in the region: published it again");
+        tell_published(configuration);
+}
+
+/* As store_status does, with no status to store. */
+static void look(struct configuration *configuration)
+{
+    struct error error = {0};
+    if (configuration->region_error.code)
+        store_status(configuration);
+    else if (region_entry_check(configuration->entry, &error) == 1)
+        tell_published(configuration);
 }
 
 static void tell_no_root(struct configurations *set, const struct error *error)
@@ -249,8 +269,7 @@ void configurations_look(struct configurations *set)
     if (!configurations_check_root(set))
         return;
     for (struct configuration *one = set->first; one; one = one->next)
-        if (one->region_error.code)
-            bring_to_region(one);
+        look(one);
 }
 
 /* Once more where the root was removed since it was looked at last. */
@@ -258,8 +277,10 @@ static int publish(struct configuration *configuration, const struct region_cont
                    struct error *error)
 {
     int rc = region_entry_publish(configuration->entry, content, &configuration->status, error);
-    if (rc != -ENOENT || !configurations_check_root(configuration->set))
+    bool is_without = (rc == -ENOENT || rc == REGION_KEPT) && error->code == ENOENT;
+    if (!is_without || !configurations_check_root(configuration->set))
         return rc;
+    error->code = 0;
     return region_entry_publish(configuration->entry, content, &configuration->status, error);
 }
 
@@ -278,6 +299,7 @@ int configuration_deliver(struct configuration *configuration, const struct regi
         configuration_fail(configuration, &error, NULL);
         return rc;
     }
+    configuration->is_kept_back = rc == REGION_KEPT;
     if (rc == REGION_KEPT && error.code)
         log_once(&configuration->region_error, &error);
     configuration->status = *region_entry_record(configuration->entry);

@@ -57,7 +57,7 @@ void configurations_remove(struct configurations *set, struct configuration *con
 bool configurations_check_root(struct configurations *set);
 
 /*
- * The same, and tries again what could not be published: for those who wait for no check, as in
+ * The same, and publishes what could not be or was removed: for those who wait for no check, as in
  * Lambda. Not more than once a second.
  */
 void configurations_look(struct configurations *set);

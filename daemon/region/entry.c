@@ -33,6 +33,7 @@ static struct shmconf_record told(const struct region_entry *entry)
         return record;
     record.fetched_ns = entry->behind.fetched_ns;
     record.checked_ns = entry->behind.checked_ns;
+    record.next_ns = entry->behind.next_ns; /* who succeeds us has theirs only: it is due */
     if (!record.error) {
         record.failures = entry->behind.failures;
         record.error = entry->behind.error;

@@ -140,7 +140,7 @@ static void fail(struct follow *follow, const struct error *reason,
     plan(follow);
     if (follow_is_first(follow))
         configuration_fail_unlisted(follow->configuration, &error, &answer);
-    else if (result && result->status == 0)
+    else if (!result || result->status == 0)
         configuration_fail_like_others(follow->configuration, &error, &answer);
     else
         configuration_fail(follow->configuration, &error, &answer);

@@ -19,6 +19,7 @@ static enum source_wanted want(struct source *base, const struct shmconf_name *n
 {
     struct unavailable_source *source = (struct unavailable_source *)base;
     (void)waiter;
+    configurations_look(source->configurations);
     struct configuration *configuration = configurations_find(source->configurations, name);
     if (configuration && configuration_version(configuration))
         return SOURCE_KNOWN;
@@ -33,8 +34,8 @@ static void check(struct source *base)
 
 static bool settle(struct source *base, struct source_waiter *waiter)
 {
-    (void)base;
     (void)waiter;
+    configurations_look(((struct unavailable_source *)base)->configurations);
     return false;
 }
 

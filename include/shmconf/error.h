@@ -44,9 +44,11 @@ SHMCONF_API const char *shmconf_strerror(int error)
         {ENOMEM, "out of memory"},
         {EIO, "a file could not be read, or the daemon could not fetch it (its log tells why)"},
     };
-    long code = error < 0 ? -SHMCONF_CAST(long, error) : error;
+    unsigned code = SHMCONF_CAST(unsigned, error);
+    if (error < 0)
+        code = 0u - code;
     for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].code == code)
+        if (SHMCONF_CAST(unsigned, table[i].code) == code)
             return table[i].text;
     return "a system call failed";
 }

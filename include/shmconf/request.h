@@ -130,10 +130,10 @@ SHMCONF_API int shmconf_request_answer(int fd, uint64_t deadline)
  * nobody checks any more.
  *
  * `timeout_ms` < 0: no limit. 0 (the daemon has it, and so has enter unless the region could not
- * take it: its log tells), -ENOENT (there is no such
- * configuration), -EACCES, -ECONNREFUSED (no daemon), -ETIMEDOUT, -EIO (the daemon could not get
- * it), or another -errno of socket, connect or recv, such as -EMFILE, -EINTR, -ECONNRESET: nothing
- * is known, and it may be tried again.
+ * take it, of which its log tells, or was removed within the last second), -ENOENT (there is no
+ * such configuration), -EACCES, -ECONNREFUSED (no daemon), -ETIMEDOUT, -EIO (the daemon could not
+ * get it), or another -errno of socket, connect or recv, such as -EMFILE, -EINTR, -ECONNRESET:
+ * nothing is known, and it may be tried again.
  */
 SHMCONF_API int shmconf_request(struct shmconf_reader *reader, long timeout_ms)
 {

@@ -86,17 +86,19 @@ static struct shmconf_head put(const uint8_t *data, size_t size)
 
 /* ---- A second opinion, by docs/region-format.md ---------------------------------------------- */
 
-static bool is_whole(const struct shmconf_head *head, size_t size)
-{
-    static const char name[] = "A\0B\0C";
-    return size >= SHMCONF_HEAD_SIZE && memcmp(head->magic, "SHMCHEAD", 8) == 0 &&
-           head->endian == 0x01020304 && head->major == 1 && head->size == 4096 && head->seq != 0 &&
-           head->name_size == sizeof name && memcmp(head->name, name, sizeof name) == 0;
-}
-
 static bool is_live(const struct shmconf_record *record)
 {
     return (record->state & 0xff) == SHMCONF_LIVE;
+}
+
+static bool is_whole(const struct shmconf_head *head, size_t size)
+{
+    static const char name[] = "A\0B\0C";
+    const struct shmconf_record *record = &head->cells[head->seq & 1].record;
+    return size >= SHMCONF_HEAD_SIZE && memcmp(head->magic, "SHMCHEAD", 8) == 0 &&
+           head->endian == 0x01020304 && head->major == 1 && head->size == 4096 && head->seq != 0 &&
+           head->name_size == sizeof name && memcmp(head->name, name, sizeof name) == 0 &&
+           (!is_live(record) || record->generation > 0);
 }
 
 /* The generation of the version that it leads to; 0: none. */

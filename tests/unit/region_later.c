@@ -134,6 +134,12 @@ static void a_disk_that_is_full_later_keeps_nothing_from_requests(struct fixture
     CHECK_STRING("new", region_entry_version(entry)->payload);
     expect(&reader, "old", 1);
     expect_health(&reader, 2000, 1, EFBIG, -ETIMEDOUT);
+    struct shmconf_record planned = *region_entry_record(entry);
+    planned.next_ns = UINT64_MAX; /* a successor has the old version only, and must not wait */
+    CHECK_INT(0, region_entry_status(entry, &planned, NULL));
+    struct shmconf_health health;
+    CHECK_INT(0, shmconf_status(&reader, &health));
+    CHECK_INT(0, health.next_ns);
     CHECK_INT(REGION_KEPT, publish(entry, "newer"));
     fixture_allow_bytes(RLIM_INFINITY);
     CHECK_INT(1, region_entry_check(entry, NULL));

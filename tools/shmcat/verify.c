@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "region/file_names.h"
+#include "region/others.h"
 #include "shmcat/shmcat.h"
 #include "shmcat/verify.h"
 
@@ -147,12 +148,15 @@ static void judge(struct verification *verification, const struct config *config
         return;
     verification->files++;
     bool is_file = !S_ISDIR(status.st_mode);
-    if (is_file && region_file_is_version(file) && config->error == -ENOENT)
+    bool is_ours = region_file_is_version(file) &&
+                   region_file_begins_with(config->directory, file, SHMCONF_VERSION_MAGIC) > 0;
+    if (is_file && is_ours && config->error == -ENOENT)
         add(verification, config, file, "nothing refers to it, since there is no head",
             "a daemon that follows it publishes it anew with its next check; else the next one "
             "that "
             "starts removes it");
-    else if (is_file && (region_file_is_version(file) || region_file_is_temporary(file)))
+    else if (is_file && (region_file_is_temporary(file) ||
+                         (region_file_is_version(file) && config->error != -ENOENT)))
         add(verification, config, file, "nothing refers to it",
             "a writer that died left it: shmconfd removes it when it starts");
     else
