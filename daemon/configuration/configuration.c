@@ -252,7 +252,8 @@ bool configurations_check_root(struct configurations *set)
        look, before we may be killed. */
     if (was_missing || rc == 1)
         for (struct configuration *one = set->first; one; one = one->next)
-            bring_to_region(one);
+            if (bring_to_region(one) == 1)
+                one->is_kept_back = false; /* nothing is told of each */
     if (was_missing)
         log_info("there is a region now");
     else if (rc == 1)

@@ -354,14 +354,13 @@ static int republish(struct region_entry *entry, const struct region_version *ol
     return publish(entry, directory, head_is_in_place(entry), &content, &status);
 }
 
-/* A mode that somebody has changed is set again; what else is wrong is so afterwards. */
-static void mend_directory(const struct region_entry *entry)
+/* Also after a mode that somebody has changed was set again, which opening does. */
+static bool directory_is_in_place(const struct region_entry *entry)
 {
     if (region_directory_is_in_place(entry->region, entry->path))
-        return;
-    int directory = region_directory_open(entry->region, entry->path, false);
-    if (directory >= 0)
-        close(directory);
+        return true;
+    cleanup_close int directory = region_directory_open(entry->region, entry->path, false);
+    return directory >= 0;
 }
 
 int region_entry_check(struct region_entry *entry, struct error *error)
@@ -372,8 +371,7 @@ int region_entry_check(struct region_entry *entry, struct error *error)
     if (!entry->version || entry->region->root < 0)
         return 0;
     if (!rc) {
-        mend_directory(entry);
-        if (!entry->is_ahead && region_directory_is_in_place(entry->region, entry->path) &&
+        if (directory_is_in_place(entry) && !entry->is_ahead &&
             !(entry->record.state & SHMCONF_MOVED) && head_is_in_place(entry) &&
             version_is_in_place(entry))
             return 0;

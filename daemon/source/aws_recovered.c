@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Going on with what a predecessor followed, without a storm of calls at the start. */
-#include <string.h>
-
 #include "base/clock.h"
 #include "log/log.h"
 #include "source/aws_internal.h"
@@ -24,8 +22,7 @@ uint64_t aws_source_wait_of(const struct aws_source *source, const struct shmcon
 static bool resume(struct aws_source *source, const struct recovered_one *one, uint64_t late_ns)
 {
     struct error error;
-    struct shmconf_name name = {0}; /* of its whole size, as one that is copied has to be */
-    memcpy(&name, &one->name, offsetof(struct shmconf_name, text) + one->name.size);
+    struct shmconf_name name = recovered_name(one);
     struct follow *follow = aws_source_add(source, &name, &error);
     if (!follow) {
         log_error_object(LOG_LEVEL_WARN, &error);

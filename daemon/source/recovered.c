@@ -85,6 +85,13 @@ const struct recovered_one *recovered_find(const struct recovered *recovered,
     return NULL;
 }
 
+struct shmconf_name recovered_name(const struct recovered_one *one)
+{
+    struct shmconf_name name = {0};
+    memcpy(&name, &one->name, offsetof(struct shmconf_name, text) + one->name.size);
+    return name;
+}
+
 void recovered_free(struct recovered *recovered)
 {
     for (size_t i = 0; i < recovered->count; i++)

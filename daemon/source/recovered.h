@@ -41,6 +41,9 @@ void recovered_select(struct recovered *recovered, uint64_t since_ns, uint64_t n
 const struct recovered_one *recovered_find(const struct recovered *recovered,
                                            const struct shmconf_name *name);
 
+/* Its name, of the whole size, as one that is copied has to be. */
+struct shmconf_name recovered_name(const struct recovered_one *one);
+
 void recovered_free(struct recovered *recovered);
 
 #endif

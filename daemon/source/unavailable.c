@@ -2,9 +2,7 @@
 #include "source/unavailable.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "log/log.h"
 
@@ -58,8 +56,7 @@ static void add_recovered(struct configurations *configurations, const struct re
     for (size_t i = 0; i < recovered->count && !configurations_are_full(configurations); i++) {
         const struct recovered_one *one = recovered->list[i];
         struct configuration *configuration;
-        struct shmconf_name name = {0}; /* of its whole size, as one that is copied has to be */
-        memcpy(&name, &one->name, offsetof(struct shmconf_name, text) + one->name.size);
+        struct shmconf_name name = recovered_name(one);
         if (configurations_find(configurations, &name))
             continue; /* from before the source failed */
         if (configurations_add(configurations, &name, one->record.interval_s, &configuration,
