@@ -20,6 +20,7 @@
  *
  *   shmconf_open, shmconf_open_parts, shmconf_close     any well-formed name, at any time
  *   shmconf_enter, shmconf_leave                        one consistent snapshot in between
+ *   shmconf_current                                     the same until the next call, no leave
  *   shmconf_text                                        its bytes, a NUL behind the end
  *   shmconf_hold, shmconf_drop                          keep a version, hand it to another thread
  *   shmconf_wait                                        sleep until the first version, for which

@@ -84,6 +84,11 @@ class reader
     {
         return opened_;
     }
+    /* Until the next call of it or the next snapshot, see shmconf_current. */
+    const shmconf_version *current() noexcept
+    {
+        return shmconf_current(&reader_);
+    }
     int error() const noexcept
     {
         return shmconf_error(&reader_);

@@ -22,6 +22,25 @@
 /* Looks at the path while nothing is there are at least this far apart. */
 #define SHMCONF_LOOK_NS UINT64_C(100000000)
 
+/*
+ * The gate between enter and leave: beyond every sequence, so that the compare which finds news
+ * finds a nested enter as well, and each of those adds one.
+ */
+#define SHMCONF_ENTERED (UINT64_C(1) << 32)
+
+SHMCONF_API int shmconf_is_entered(const struct shmconf_reader *reader)
+{
+    return reader->gate >= SHMCONF_ENTERED;
+}
+
+/* From now on `version` answers to this sequence; 0: to none, the next outermost enter looks. */
+SHMCONF_API void shmconf_answer_to(struct shmconf_reader *reader, uint32_t seq)
+{
+    reader->seen = seq;
+    if (!shmconf_is_entered(reader))
+        reader->gate = seq;
+}
+
 SHMCONF_API void shmconf_unmap_head(struct shmconf_reader *reader)
 {
     union {
@@ -39,7 +58,7 @@ SHMCONF_API void shmconf_unmap_head(struct shmconf_reader *reader)
     reader->head = SHMCONF_NULL;
     reader->directory = -1;
     reader->seq = shmconf_no_seq();
-    reader->seen = 1;
+    shmconf_answer_to(reader, 1);
     reader->generation = 0;
 }
 
@@ -67,7 +86,7 @@ SHMCONF_API int shmconf_map_head(struct shmconf_reader *reader, int directory, i
     shmconf_unmap_head(reader);
     reader->head = head;
     reader->seq = &head->seq;
-    reader->seen = 0; /* is no sequence: nothing of another head counts here */
+    shmconf_answer_to(reader, 0); /* is no sequence: nothing of another head counts here */
     reader->instance = head->instance;
     reader->device = status->st_dev;
     reader->inode = status->st_ino;
@@ -165,7 +184,7 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
             answers = 0; /* the new head is still to come: look again */
         }
         if ((record.state & 0xffu) != SHMCONF_LIVE || record.generation == reader->generation) {
-            reader->seen = answers;
+            shmconf_answer_to(reader, answers);
             return reader->version ? 0 : -ENOENT;
         }
         if (shmconf_has_failed(reader, &record)) {
@@ -189,17 +208,17 @@ SHMCONF_API int shmconf_follow(struct shmconf_reader *reader)
         }
         /* With a version in hand a failure is tried again at the writer's next status update. */
         if (reader->head)
-            reader->seen = !rc || reader->version ? answers : 0;
+            shmconf_answer_to(reader, !rc || reader->version ? answers : 0);
         return rc;
     }
     return -EAGAIN;
 }
 
-/* The slow path of enter: whatever happens, the last good version stays. */
+/* Looks for something newer: whatever happens, the last good version stays. */
 SHMCONF_API_COLD void shmconf_refresh(struct shmconf_reader *reader)
 {
-    if (reader->depth)
-        return; /* a nested enter: the outermost one decides */
+    if (shmconf_is_entered(reader))
+        return; /* the outermost enter decides */
     int saved = errno;
     if (!reader->head && shmconf_may_look(reader))
         shmconf_look(reader);
@@ -214,19 +233,21 @@ SHMCONF_API void shmconf_clear(struct shmconf_reader *reader, int error)
     memset(reader, 0, sizeof *reader);
     reader->directory = -1;
     reader->seq = shmconf_no_seq();
-    reader->seen = 1;
+    shmconf_answer_to(reader, 1);
     reader->error = error;
 }
 
-/* An enter that is nested, and its leave: apart, see shmconf_enter. */
-SHMCONF_API_COLD void shmconf_nest(struct shmconf_reader *reader)
+/* An enter that finds the gate shut, by news or since it is nested. */
+SHMCONF_API_COLD const struct shmconf_version *shmconf_enter_shut(struct shmconf_reader *reader)
 {
-    reader->depth++;
+    shmconf_refresh(reader);
+    reader->gate = shmconf_is_entered(reader) ? reader->gate + 1 : SHMCONF_ENTERED;
+    return reader->version;
 }
 
-SHMCONF_API_COLD void shmconf_unnest(struct shmconf_reader *reader)
+SHMCONF_API_COLD void shmconf_leave_nested(struct shmconf_reader *reader)
 {
-    reader->depth--;
+    reader->gate--;
 }
 
 /* ---- The public functions ------------------------------------------------------------------- */
@@ -281,25 +302,33 @@ SHMCONF_API const struct shmconf_version *shmconf_enter(struct shmconf_reader *r
 {
     /* Relaxed: when it is equal nothing new is read, and `version` was made by this thread behind
        an acquire of the same sequence. */
-    if (SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->seen))
-        shmconf_refresh(reader);
-    /* Constants, and branches that are foreseen: the depth counted up and down would have each read
-       wait for the last one's stores, which took four times as long as all the rest
-       (docs/architecture.md). */
-    if (SHMCONF_RARE(reader->depth != 0))
-        shmconf_nest(reader);
-    else
-        reader->depth = 1;
+    if (SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->gate))
+        return shmconf_enter_shut(reader);
+    /* What is stored does not depend on what is loaded from the same place, here and in leave: a
+       counter would have each read wait for the last one's stores (docs/architecture.md). */
+    reader->gate = SHMCONF_ENTERED;
     return reader->version;
 }
 
 /* Ends what enter began. The outermost leave ends the lifetime of the version. */
 SHMCONF_API void shmconf_leave(struct shmconf_reader *reader)
 {
-    if (SHMCONF_RARE(reader->depth != 1))
-        shmconf_unnest(reader);
+    if (SHMCONF_RARE(reader->gate != SHMCONF_ENTERED))
+        shmconf_leave_nested(reader);
     else
-        reader->depth = 0;
+        reader->gate = reader->seen;
+}
+
+/*
+ * The current version without a pair around it, for a thread that reads here and there and calls
+ * nobody in between who may use the same reader: it is valid until this reader's next enter,
+ * current or close. Between enter and leave it is the version of the outermost enter, and as valid.
+ */
+SHMCONF_API const struct shmconf_version *shmconf_current(struct shmconf_reader *reader)
+{
+    if (SHMCONF_RARE(shmconf_load_relaxed(reader->seq) != reader->gate))
+        shmconf_refresh(reader);
+    return reader->version;
 }
 
 /* The configuration's bytes: not copied, a NUL behind the end. {"", 0} for NULL. */
@@ -342,7 +371,7 @@ SHMCONF_API int shmconf_error(const struct shmconf_reader *reader)
    called afterwards has -EBADF. */
 SHMCONF_API int shmconf_close(struct shmconf_reader *reader)
 {
-    if (reader->depth)
+    if (shmconf_is_entered(reader))
         return -EBUSY;
     shmconf_unmap_head(reader);
     shmconf_version_release(reader->version);

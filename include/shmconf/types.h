@@ -55,9 +55,9 @@ struct shmconf_version {
 struct shmconf_reader {
     /* What every read touches. `seq` points at a constant 0 while no head is mapped. */
     const uint32_t *seq;
-    uint32_t seen; /* the sequence that `version` answers to; 0: none, look again */
-    uint32_t depth;
+    uint64_t gate; /* `seen`; between enter and leave what no sequence is, see SHMCONF_ENTERED */
     struct shmconf_version *version; /* the last good one, with one reference */
+    uint32_t seen;                   /* the sequence that it answers to; 0: none, look again */
 
     const struct shmconf_head *head;
     struct shmconf_place *place;

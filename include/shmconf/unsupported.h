@@ -43,6 +43,11 @@ SHMCONF_API void shmconf_leave(struct shmconf_reader *reader)
     (void)reader;
 }
 
+SHMCONF_API const struct shmconf_version *shmconf_current(struct shmconf_reader *reader)
+{
+    return reader->version;
+}
+
 SHMCONF_API struct shmconf_slice shmconf_text(const struct shmconf_version *version)
 {
     struct shmconf_slice nothing;

@@ -28,7 +28,7 @@ SHMCONF_API int shmconf_heals(struct shmconf_reader *reader, uint64_t generation
         return 0;
     }
     shmconf_version_release(version);
-    reader->seen = 0;
+    shmconf_answer_to(reader, 0);
     return 1;
 }
 
@@ -61,7 +61,7 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
         return 0;
     if (record.generation != reader->tried_generation ||
         reader->instance != reader->tried_instance) {
-        reader->seen = 0; /* somebody else may have written it and left the sequence */
+        shmconf_answer_to(reader, 0); /* somebody may have written it and left the sequence */
         return 1;
     }
     return shmconf_heals(reader, record.generation) ? 1 : reader->error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reader of publication.pml: include/shmconf/reader.h and wait.h, function by function. */
 
-/* struct shmconf_reader; head_at NONE: none is mapped, and then seen is 1 and *seq is 0 */
+/* struct shmconf_reader; head_at NONE: none is mapped, and then seen is 1 and *seq is 0. Its gate is
+   not here: outside of enter and leave it is `seen`, and inside nothing is looked at. */
 #define READER_STATE                                                                               \
     byte head_at = NONE;                                                                           \
     byte seen = 1;                                                                                 \

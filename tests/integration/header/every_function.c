@@ -40,6 +40,7 @@ static void use_c(void)
     expect("open_parts", shmconf_open_parts(&reader, "Shop", "Prod", "Checkout", 0), 0);
     expect("close", shmconf_close(&reader), 0);
     expect("open", shmconf_open(&reader, "Shop:Prod:Checkout", 0), 0);
+    expect_nothing("current", !shmconf_current(&reader));
     version = shmconf_enter(&reader);
     expect_nothing("enter", !version);
     expect_nothing("text", shmconf_text(version).size == 0);
@@ -70,6 +71,7 @@ static void use_cxx()
         expect_nothing("snapshot", !snapshot && snapshot.size() == 0 && snapshot.data()[0] == '\0');
         expect_nothing("held_version", !held && !copy && copy.get() == nullptr);
     }
+    expect_nothing("reader.current", reader.current() == nullptr);
     expect("reader.error", reader.error(), -ENOENT);
     expect("reader.wait", reader.wait(0), -ETIMEDOUT);
     expect("reader.fresh", reader.fresh(1000, 0), -ENOENT);
