@@ -90,6 +90,19 @@ static void publish_in_its_place(void)
     fixture_publish(entry, "three", "", "");
 }
 
+static void publish_for_the_first_time(void)
+{
+    fixture_remove(fixture, "A/B/C/v00000001");
+    fixture_publish(entry, "one", "", "");
+}
+
+static void replace_the_head(void)
+{
+    fixture_remove(fixture, "A/B/C/v00000003");
+    fixture_remove(fixture, "A/B/C/head");
+    CHECK_INT(1, region_entry_check(entry, NULL));
+}
+
 static void start(struct fixture *f)
 {
     fixture = f;
@@ -138,6 +151,30 @@ static void findings_of_a_head_that_has_moved_on_are_looked_for_again(struct fix
     region_entry_close(entry);
 }
 
+/* Met when its version has its name and there is no head yet. */
+static void a_first_publication_is_no_finding(struct fixture *f)
+{
+    char *words[] = {"shmcat", "verify", NULL};
+    fixture = f;
+    entry = fixture_entry(f, "A:B:C");
+    CHECK_INT(0, mkdir(in_root(f, "A").text, 0700));
+    CHECK_INT(0, mkdir(in_root(f, "A/B").text, 0700));
+    CHECK_INT(0, mkdir(in_root(f, "A/B/C").text, 0700));
+    fixture_touch(f, "A/B/C/v00000001");
+    in_pause = publish_for_the_first_time;
+    prints("1 configuration, 2 files, 0 problems\n", 0, 2, words);
+    region_entry_close(entry);
+}
+
+static void a_replaced_head_is_no_finding(struct fixture *f)
+{
+    start(f);
+    fixture_touch(f, "A/B/C/v00000003");
+    in_pause = replace_the_head;
+    verify_finds_nothing();
+    region_entry_close(entry);
+}
+
 static void bench_prints_medians(struct fixture *f)
 {
     char *words[] = {"shmcat", "bench", "A:B:C", "--json", NULL};
@@ -151,6 +188,8 @@ int main(void)
     fixture_run(what_is_gone_soon_is_no_finding);
     fixture_run(what_lies_there_for_long_is_one_at_once);
     fixture_run(findings_of_a_head_that_has_moved_on_are_looked_for_again);
+    fixture_run(a_first_publication_is_no_finding);
+    fixture_run(a_replaced_head_is_no_finding);
     fixture_run(bench_prints_medians);
     return 0;
 }

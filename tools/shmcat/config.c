@@ -87,6 +87,26 @@ static int config_load(struct config *config)
     return shmconf_head_copy(config->head, &config->record, &seq);
 }
 
+static void unmap_head(struct config *config)
+{
+    union {
+        const void *in;
+        void *out;
+    } head = {config->head};
+    if (head.in)
+        munmap(head.out, SHMCONF_HEAD_SIZE);
+    config->head = NULL;
+}
+
+bool config_reload(struct config *config)
+{
+    uint64_t instance = config->instance;
+    uint64_t generation = config->record.generation;
+    unmap_head(config);
+    config->error = config_load(config);
+    return config->instance != instance || config->record.generation != generation;
+}
+
 int config_open(struct config *config, const struct shmconf_place *place)
 {
     *config = (struct config){.place = place};
@@ -103,14 +123,8 @@ int config_open(struct config *config, const struct shmconf_place *place)
 
 void config_close(struct config *config)
 {
-    union {
-        const void *in;
-        void *out;
-    } head = {config->head};
-    if (head.in)
-        munmap(head.out, SHMCONF_HEAD_SIZE);
+    unmap_head(config);
     cleanup_close_fd(&config->directory);
-    config->head = NULL;
     config->directory = -1;
 }
 

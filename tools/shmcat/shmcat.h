@@ -116,6 +116,10 @@ int place_make(struct shmconf_place **place, const char *name);
 int config_open(struct config *config, const struct shmconf_place *place);
 void config_close(struct config *config);
 
+/* Loads what the directory has now. Whether a version was published meanwhile, by the same head or
+ * by another one. */
+bool config_reload(struct config *config);
+
 /* The root's own, which no configuration can be looked for in. */
 struct config config_of_root(const struct shmconf_place *place);
 

@@ -217,15 +217,6 @@ static void verify_once(struct verification *verification, struct config *config
         verify_listing(verification, config);
 }
 
-/* Whether the daemon has published meanwhile, so that findings may come from that. */
-static bool has_moved_on(struct config *config)
-{
-    uint64_t generation = config->record.generation;
-    uint32_t seq;
-    return !config->error && shmconf_head_copy(config->head, &config->record, &seq) == 0 &&
-           config->record.generation != generation;
-}
-
 /* What stands in the place of a directory. The daemon's own temporary files soon have another name.
  */
 static void judge_stray(struct verification *verification, const struct config *config)
@@ -252,7 +243,8 @@ static bool verify_config(struct config *config, void *context)
     }
     for (int turn = 0; turn < TURNS_MAX; turn++) {
         verify_once(verification, config);
-        if (verification->count == count || !has_moved_on(config))
+        /* What the daemon publishes meanwhile may be all that was found. */
+        if (verification->count == count || !config_reload(config))
             break;
         take_back(verification, count);
         verification->files = files;
