@@ -38,6 +38,19 @@ enum exit_status parts_open_loop(struct parts *parts, const struct settings *set
     return EXIT_STATUS_OK;
 }
 
+/* What else is damaged is told by whoever follows it on, who finds it so. */
+static void recover(void *context, const struct shmconf_name *name,
+                    const struct shmconf_record *record, enum region_damage damage)
+{
+    char text[SHMCONF_NAME_TEXT_MAX];
+    shmconf_name_print(name, text);
+    if (damage == REGION_VERSION_OTHER)
+        log_subject(LOG_LEVEL_WARN, text,
+                    "not all of it in the region came to the disk before the machine went down: "
+                    "its newest version that is whole is served until the next check");
+    recovered_add(context, name, record);
+}
+
 enum exit_status parts_open_region(struct parts *parts, struct error *error)
 {
     static const enum region_access access[] = {[SETTINGS_ACCESS_OWNER] = REGION_OWNER,
@@ -55,7 +68,7 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
     if (rc && !parts->region)
         return EXIT_STATUS_REGION;
     if (!rc) {
-        unsigned found = region_recover_each(parts->region, recovered_add, &parts->recovered);
+        unsigned found = region_recover_each(parts->region, recover, &parts->recovered);
         log_info("region %s: %u configurations from before", settings->dir, found);
     }
     if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
@@ -87,11 +100,8 @@ static int prepare_aws(const struct settings *settings, struct loop *loop,
 static void set_source(struct parts *parts, const char *source)
 {
     uint64_t since_ns = UINT64_MAX;
-    int rc = region_set_source(parts->region, source, &since_ns);
-    if (rc)
-        log_warn("region %s: cannot note its source (%s): it will not be followed on after a "
-                 "restart",
-                 parts->settings->dir, strerror(-rc));
+    configurations_tell_source(parts->configurations,
+                               region_set_source(parts->region, source, &since_ns));
     recovered_select(&parts->recovered, since_ns, clock_realtime_ns());
 }
 

@@ -34,6 +34,7 @@ struct configurations {
     void *tree; /* of search.h, by name */
     struct configuration *first;
     struct error root_error;
+    int source_error;          /* -errno of the note in the root */
     uint64_t looked_ns;        /* when configurations_look did, monotonic */
     struct log_limit alike;    /* lines about what fails for all of them */
     struct log_limit unlisted; /* lines about failures of names that nobody listed */
@@ -236,6 +237,15 @@ static void tell_no_root(struct configurations *set, const struct error *error)
     set->root_error = *error;
 }
 
+void configurations_tell_source(struct configurations *set, int rc)
+{
+    if (rc && rc != set->source_error)
+        log_warn("region: cannot note its source (%s): what it has will not be followed on after a "
+                 "restart, until that can be written",
+                 strerror(-rc));
+    set->source_error = rc;
+}
+
 bool configurations_check_root(struct configurations *set)
 {
     struct error error = {0};
@@ -246,6 +256,7 @@ bool configurations_check_root(struct configurations *set)
         tell_no_root(set, &error);
         return false;
     }
+    configurations_tell_source(set, region_keep_source(set->region));
     bool was_missing = set->root_error.code != 0;
     set->root_error.code = 0;
     /* Readers need not wait for the next checks; and those of the removed heads are told where to

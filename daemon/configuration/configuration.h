@@ -50,6 +50,9 @@ int configurations_add(struct configurations *set, const struct shmconf_name *na
 /* Forgets one; what was published of it stays in the region. */
 void configurations_remove(struct configurations *set, struct configuration *configuration);
 
+/* `rc`: of noting in the root where the configurations come from; logged when it is news. */
+void configurations_tell_source(struct configurations *set, int rc);
+
 /*
  * Makes the region's root anew if somebody removed it. To be called before a round of checks.
  * Whether there is one; into a root that comes late goes what there is already.

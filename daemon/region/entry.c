@@ -112,9 +112,7 @@ int region_entry_open(struct region_entry **out, struct region *region,
 
 enum region_damage region_entry_damage(const struct region_entry *entry)
 {
-    if (entry->untaken == -EBADMSG)
-        return REGION_HEAD_DAMAGED;
-    return entry->has_lost_version ? REGION_VERSION_DAMAGED : REGION_SOUND;
+    return entry->untaken == -EBADMSG ? REGION_HEAD_DAMAGED : entry->damage;
 }
 
 /* Whether its head was removed or moved away, or another one has its name. By the whole path: what
@@ -338,9 +336,9 @@ int region_entry_status(struct region_entry *entry, const struct shmconf_record 
     return publish_failed(entry, rc, what, error);
 }
 
-/* Publishes what we have in memory, as the next generation. */
-static int republish(struct region_entry *entry, const struct region_version *old)
+int entry_republish(struct region_entry *entry)
 {
+    const struct region_version *old = entry->version;
     struct region_content content = {.payload = old->payload,
                                      .size = old->size,
                                      .content_type = old->content_type,
@@ -377,7 +375,7 @@ int region_entry_check(struct region_entry *entry, struct error *error)
             return 0;
         what = entry->head.map && !entry->is_ahead ? "publish again what was removed"
                                                    : "publish a version";
-        rc = republish(entry, entry->version);
+        rc = entry_republish(entry);
     }
     if (!rc)
         return 1;

@@ -5,10 +5,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Where the configurations come from: see source.c. */
+/* Where the configurations come from: "SINCE SOURCE\n", SINCE as unix time in ns. See source.c. */
 #define REGION_SOURCE_FILE ".source"
+
+enum { REGION_SOURCE_MAX = 1024 };
+
+/* SOURCE with its line feed, and SINCE; NULL: that is no such file. */
+static inline const char *region_source_parse(const char *text, uint64_t *since_ns)
+{
+    char *end;
+    *since_ns = strtoull(text, &end, 10);
+    if (*since_ns == 0 || *end != ' ' || end[strlen(end) - 1] != '\n')
+        return NULL;
+    return end + 1;
+}
 
 static inline bool region_has_digits(const char *text, size_t least, size_t most)
 {

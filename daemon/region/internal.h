@@ -18,6 +18,7 @@ struct region {
     uint8_t boot_id[16];
     char *source; /* where the configurations come from; NULL: it was not said */
     uint64_t source_since_ns;
+    struct stat source_file; /* of the note in the root, as it has to be */
 };
 
 /* The mapped head of an entry; `map` NULL: none. */
@@ -44,7 +45,7 @@ struct region_entry {
     bool is_ahead;                  /* `version` is newer than what readers have */
     struct shmconf_record behind;   /* what those are told of theirs meanwhile */
     int untaken;                    /* -errno of the take-over; 0: done, or no longer needed */
-    bool has_lost_version;          /* the last take-over found a head, but not its version */
+    enum region_damage damage;      /* of versions, found by the last take-over */
 };
 
 /* ---- file.c: files that appear complete ------------------------------------------------------ */
@@ -98,11 +99,6 @@ bool region_directory_is_in_place(const struct region *region, const char *path)
 
 /* Removes our temporary files from the root. */
 void region_root_sweep(const struct region *region);
-
-/* ---- source.c: where the configurations come from ------------------------------------------- */
-
-/* Writes it into the root, if it was said and there is one. 0 or -errno. */
-int region_source_write(struct region *region);
 
 /* ---- head.c: the seqlock --------------------------------------------------------------------- */
 
@@ -170,6 +166,9 @@ int entry_mark_moved(struct region_entry *entry);
  */
 int entry_replace_head(struct region_entry *entry, int directory, uint64_t instance,
                        const struct shmconf_record *record);
+
+/* Publishes what the entry has in memory, as the next generation. 0 or -errno. */
+int entry_republish(struct region_entry *entry);
 
 /* ---- take_over.c: what a predecessor left ---------------------------------------------------- */
 

@@ -196,7 +196,6 @@ int region_check_root(struct region *region, struct error *error)
     int rc = open_and_lock(region, 0, error);
     if (rc)
         return rc;
-    region_source_write(region);
     return 1;
 }
 
@@ -222,8 +221,13 @@ static bool recover_entry(const struct recovery *recovery, int directory)
     head_close(&head);
     if (region_entry_open(&entry, region, &name, NULL) != 0)
         return false;
-    if (recovery->found && region_entry_version(entry))
-        recovery->found(recovery->context, &name, region_entry_record(entry));
+    enum region_damage damage = region_entry_damage(entry);
+    if (recovery->found && damage != REGION_SOUND) {
+        record.next_ns = 0;
+        recovery->found(recovery->context, &name, &record, damage);
+    } else if (recovery->found && region_entry_version(entry)) {
+        recovery->found(recovery->context, &name, region_entry_record(entry), damage);
+    }
     region_entry_close(entry);
     return true;
 }

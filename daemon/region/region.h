@@ -67,6 +67,16 @@ struct region_version {
 int region_open(struct region **region, const struct region_options *options, struct error *error);
 void region_close(struct region *region);
 
+/* What was found of a predecessor. */
+enum region_damage {
+    REGION_SOUND, /* or nothing at all */
+    /* Nothing can be stored there for those who have it open: who only calls shmconf_enter stays
+     * with what he has. */
+    REGION_HEAD_DAMAGED,
+    REGION_VERSION_DAMAGED, /* or removed: the head is sound, and nothing can be served */
+    REGION_VERSION_OTHER, /* not all of an earlier boot is there: the newest whole one is served */
+};
+
 /*
  * What a start owes to readers and to a predecessor that died: wakes every sleeper, ends half-done
  * replacements and removes orphaned files, in the whole region. Returns the number of
@@ -74,17 +84,23 @@ void region_close(struct region *region);
  */
 unsigned region_recover(struct region *region);
 
-/* The same; `found` is told of every configuration with a version that is whole. */
+/*
+ * The same; `found` is told of every configuration that has a version, or had one. Where that is
+ * not the predecessor's last one the record has it due.
+ */
 typedef void region_found(void *context, const struct shmconf_name *name,
-                          const struct shmconf_record *record);
+                          const struct shmconf_record *record, enum region_damage damage);
 unsigned region_recover_each(struct region *region, region_found *found, void *context);
 
 /*
- * Notes in the root where its configurations come from from now on; kept when the root has to be
- * made anew. `since_ns` receives since when, as unix time, it has been this source without another
- * one in between. 0 or -errno.
+ * Notes in the root where its configurations come from from now on. `since_ns` receives since when,
+ * as unix time, it has been this source without another one in between. 0 or -errno.
  */
 int region_set_source(struct region *region, const char *source, uint64_t *since_ns);
+
+/* Notes it again where that was removed or written over, could not be, or the root was made anew. 0
+ * or -errno. */
+int region_keep_source(struct region *region);
 
 /* Makes the root directory anew if it was removed or replaced: 1 then, 0 if all is well, or -errno.
  */
@@ -97,15 +113,7 @@ int region_check_root(struct region *region, struct error *error);
 int region_entry_open(struct region_entry **entry, struct region *region,
                       const struct shmconf_name *name, struct error *error);
 
-/* What region_entry_open has found of a predecessor. */
-enum region_damage {
-    REGION_SOUND, /* or nothing at all */
-    /* Nothing can be stored there for those who have it open: who only calls shmconf_enter stays
-     * with what he has. */
-    REGION_HEAD_DAMAGED,
-    REGION_VERSION_DAMAGED, /* or removed: the head is sound, and nothing can be served */
-};
-
+/* What region_entry_open has found. */
 enum region_damage region_entry_damage(const struct region_entry *entry);
 
 void region_entry_close(struct region_entry *entry);

@@ -2,9 +2,12 @@
 /* What a predecessor left of one configuration: taken over at the start, or when that is possible.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/list.h"
+#include "region/file_names.h"
 #include "region/internal.h"
 
 /* A predecessor on an earlier boot synced nothing to the disk. */
@@ -18,14 +21,108 @@ bool entry_is_open_question(int rc)
     return rc != 0 && rc != -ENOENT && rc != -EBADMSG;
 }
 
-/* There is no version of an earlier boot. A new head would vouch for the damaged body. */
-static int leave_to_readers(struct region_entry *entry)
+/*
+ * Of what an earlier boot left, in whatever order and as much of it as came to the disk: the newest
+ * version of the head's instance that is whole, or NULL. `highest`: of all that have a file.
+ * 0, or -errno when that cannot be told.
+ */
+static int newest_whole(const struct region_entry *entry, int directory,
+                        struct region_version **newest, uint64_t *highest)
+{
+    int rc = 0;
+    DIR *stream = list_directory(directory);
+    if (!stream)
+        return -errno;
+    for (struct dirent *file; !rc && (file = readdir(stream));) {
+        struct region_version *version;
+        if (!region_file_is_version(file->d_name))
+            continue;
+        uint64_t generation = strtoull(file->d_name + 1, NULL, 16);
+        if (generation > *highest)
+            *highest = generation;
+        if (*newest && generation <= (*newest)->generation)
+            continue;
+        rc = version_open(&version, entry->region, directory, entry->head.instance, generation);
+        if (rc == 0) {
+            region_version_drop(*newest);
+            *newest = version;
+        }
+        if (rc == -ENOENT)
+            rc = -EAGAIN; /* it was there a moment ago: nothing is given up for that */
+        rc = entry_is_open_question(rc) ? rc : 0;
+    }
+    closedir(stream);
+    return rc;
+}
+
+/*
+ * The version of an earlier boot's head is not the newest one that is whole. A new head would vouch
+ * for it; `whole` becomes a new version instead, never checked and due. That takes no reader back:
+ * all of them began after the boot, with the same files (without /proc no boot is known for this
+ * one, and a reader may have a newer version that was damaged since). NULL: there is none.
+ */
+static int begin_anew(struct region_entry *entry, int directory, struct region_version *whole,
+                      uint64_t highest)
 {
     int rc = entry_mark_moved(entry);
-    if (rc)
+    if (rc) {
+        region_version_drop(whole);
         return rc;
+    }
     head_close(&entry->head);
     memset(&entry->record, 0, sizeof entry->record);
+    entry->damage = whole ? REGION_VERSION_OTHER : REGION_VERSION_DAMAGED;
+    if (!whole) {
+        region_directory_sweep(directory, highest);
+        return 0;
+    }
+    entry->version = whole;
+    entry->record.generation = highest + 1; /* so that of all before it nothing stays */
+    entry_republish(entry);                 /* or the next check does */
+    return 0;
+}
+
+/* Removes what nobody needs, and replaces a head that cannot stay. */
+static void settle(struct region_entry *entry, int directory)
+{
+    bool is_live = (entry->record.state & 0xff) == SHMCONF_LIVE;
+    region_directory_sweep(directory, is_live ? entry->record.generation : 0);
+    /* A head that says something else is damaged, and mended by the next check. */
+    if (entry->version)
+        entry->record.payload_size = (uint32_t)entry->version->size;
+    if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
+        struct shmconf_record record = entry->record;
+        record.state &= ~(uint32_t)SHMCONF_MOVED;
+        entry_replace_head(entry, directory, entry->head.instance, &record);
+    }
+}
+
+static int take_over_version(struct region_entry *entry, int directory)
+{
+    int rc = version_open(&entry->version, entry->region, directory, entry->head.instance,
+                          entry->record.generation);
+    if (entry_is_open_question(rc))
+        return rc;
+    if (!entry->version)
+        entry->damage = REGION_VERSION_DAMAGED;
+    settle(entry, directory);
+    return 0;
+}
+
+/* The same of an earlier boot's. */
+static int take_over_from_disk(struct region_entry *entry, int directory)
+{
+    struct region_version *whole = NULL;
+    uint64_t highest = entry->record.generation;
+    int rc = newest_whole(entry, directory, &whole, &highest);
+    if (rc) {
+        region_version_drop(whole);
+        return rc;
+    }
+    if (!whole || whole->generation != entry->record.generation)
+        return begin_anew(entry, directory, whole, highest);
+    entry->version = whole;
+    settle(entry, directory);
     return 0;
 }
 
@@ -37,25 +134,13 @@ static int take_over_in(struct region_entry *entry, int directory)
     if (rc)
         return rc;
     head_wake(&entry->head);
-    bool is_live = (entry->record.state & 0xff) == SHMCONF_LIVE;
-    region_directory_sweep(directory, is_live ? entry->record.generation : 0);
-    if (is_live)
-        rc = version_open(&entry->version, entry->region, directory, entry->head.instance,
-                          entry->record.generation);
-    if (entry_is_open_question(rc))
-        return rc;
-    entry->has_lost_version = is_live && !entry->version;
-    /* A head that says something else is damaged, and mended by the next check. */
-    if (entry->version)
-        entry->record.payload_size = (uint32_t)entry->version->size;
-    if (!is_this_boot(entry) && !entry->version)
-        return leave_to_readers(entry);
-    if (!is_this_boot(entry) || (entry->record.state & SHMCONF_MOVED)) {
-        struct shmconf_record record = entry->record;
-        record.state &= ~(uint32_t)SHMCONF_MOVED;
-        entry_replace_head(entry, directory, entry->head.instance, &record);
-    }
-    return 0;
+    if ((entry->record.state & 0xff) != SHMCONF_LIVE)
+        settle(entry, directory);
+    else if (is_this_boot(entry))
+        rc = take_over_version(entry, directory);
+    else
+        rc = take_over_from_disk(entry, directory);
+    return rc;
 }
 
 void entry_take_over(struct region_entry *entry)
@@ -64,7 +149,7 @@ void entry_take_over(struct region_entry *entry)
     head_close(&entry->head);
     memset(&entry->record, 0, sizeof entry->record);
     entry->is_ahead = false;
-    entry->has_lost_version = false;
+    entry->damage = REGION_SOUND;
     if (entry->region->root < 0)
         entry->untaken = -EAGAIN; /* there may be something below a root that comes later */
     else

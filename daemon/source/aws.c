@@ -193,6 +193,8 @@ static int prefetch_one(struct aws_source *source, const char *text, const struc
         follow = aws_source_add(source, &name, error);
     if (!follow)
         return -error->code;
+    if (follow->is_kept)
+        return 0; /* it is in the list twice */
     follow->is_kept = true;
     if (fresh)
         keep_fresh(follow, fresh);

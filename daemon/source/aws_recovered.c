@@ -31,6 +31,7 @@ static bool resume(struct aws_source *source, const struct recovered_one *one, u
     uint64_t wait = aws_source_wait_of(source, &one->record);
     uint64_t now = clock_monotonic_ns();
     follow->is_left = true;
+    follow->is_transient = true; /* also where its version was lost */
     if (wait)
         follow->schedule.due_ns = now + wait;
     else

@@ -34,6 +34,9 @@ BIN = Path(os.environ.get("SHMCONF_TEST_BIN", "build/release/bin"))
 # For what should take no time: only a failure waits so long, as planted mistakes make it do.
 TIMEOUT_S = float(os.environ.get("SHMCONF_TEST_TIMEOUT", "20"))
 
+# In a head: what tells one boot from another, 16 bytes.
+HEAD_BOOT_ID = 0x28
+
 _serial = itertools.count()
 
 

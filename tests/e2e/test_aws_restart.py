@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("botocore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
-from daemon import Daemon, Reader, run, url, wait_until  # noqa: E402
+from daemon import HEAD_BOOT_ID, Daemon, Reader, place, run, url, wait_until  # noqa: E402
 from fake import Fake  # noqa: E402
 from fake_daemon import NAME, Aws, aws, get_all, message  # noqa: E402,F401
 from virtual_clock import VirtualClock, daemon_on  # noqa: E402
@@ -80,6 +80,37 @@ def test_a_shorter_interval_counts_from_the_restart_on(aws):
     with daemon, Reader(daemon.root, NAME) as reader:
         reader.wait_text(TWO)
     assert numbers(aws.fake.calls(NAME))[0] == 2
+
+
+def test_what_has_lost_its_version_is_fetched_at_once(aws):
+    daemon = asked_for(aws, [NAME], SHMCONF_POLL_INTERVAL="3600")
+    (place(daemon.root, NAME) / "v00000001").unlink()
+    with daemon, Reader(daemon.root, NAME) as reader:
+        assert reader.wait_text(ONE)["generation"] == 2
+        daemon.wait_log(f"WARN {NAME}: its version 1 in the region is damaged or was removed")
+    assert aws.fake.calls(NAME).received == 2
+
+
+def test_after_a_power_cut_the_newest_whole_version_is_there_until_it_is_fetched(aws):
+    """Nothing is synced to the disk: of two versions the first one was written out."""
+    daemon = asked_for(aws, [NAME], SHMCONF_POLL_INTERVAL="1")
+    aws.fake.poll_interval_s = 1
+    aws.fake.put(NAME, TWO)
+    with daemon:
+        daemon.wait_body(NAME, TWO)
+    directory = place(daemon.root, NAME)
+    with open(directory / "head", "r+b") as head:
+        head.seek(HEAD_BOOT_ID)
+        head.write(b"an earlier boot.")
+    (directory / "v00000002").chmod(0o600)
+    (directory / "v00000002").write_bytes(b"")
+    aws.fake.fault(times=None, error="internal")
+    with daemon, Reader(daemon.root, NAME) as reader:
+        daemon.wait_log(f"WARN {NAME}: not all of it in the region came to the disk")
+        assert reader.wait_text(ONE)["generation"] == 4
+        assert daemon.get(url(NAME)).text == ONE
+        aws.fake.clear_faults()
+        reader.wait_text(TWO)
 
 
 def test_also_where_the_region_was_made_anew_meanwhile(aws):

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon import BIN, Daemon, Reader, clean_environment, run, wait_until
+from daemon import BIN, HEAD_BOOT_ID, Daemon, Reader, clean_environment, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("need_root")
 
 NAME = "Shop:Prod:Limits"
 FILE = f"{NAME}.txt"
-HEAD_BOOT_ID = 0x28  # the offset of what tells one boot from another
 
 
 def in_private(script):

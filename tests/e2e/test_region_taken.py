@@ -21,6 +21,26 @@ def inode(path):
     return os.stat(path).st_ino
 
 
+def test_what_tells_the_source_comes_back(tmp_path, backend):
+    with Daemon(tmp_path, backend) as daemon:
+        daemon.put(f"{NAME}.txt", "text")
+        daemon.wait_body(NAME, "text")
+        source = daemon.root / ".source"
+        text = source.read_text()
+        source.unlink()
+        wait_until(source.exists, 5)
+        source.unlink()
+        source.mkdir()
+        (source / "something").touch()
+        daemon.wait_log("WARN region: cannot note its source \\(Directory not empty\\)")
+        for number in range(3):  # a publication looks as well
+            daemon.put(f"{NAME}.txt", f"text {number}")
+            daemon.wait_body(NAME, f"text {number}")
+        assert daemon.count_log("cannot note its source") == 1
+        shutil.rmtree(source)
+        wait_until(lambda: source.is_file() and source.read_text() == text, 5)
+
+
 @pytest.mark.parametrize("what", ["root", "application", "environment", "profile"])
 def test_removed_directory_comes_back_and_readers_follow(tmp_path, backend, what):
     with Daemon(tmp_path, backend) as daemon, Reader(daemon.root, NAME) as reader:

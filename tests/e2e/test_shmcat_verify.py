@@ -310,6 +310,31 @@ def test_verify_of_nothing_is_a_failure(region, tmp_path):
     assert (done.returncode, done.stdout) == (1, b"")
 
 
+@pytest.mark.parametrize("spoil, problem", [
+    (lambda path: change(path, 0, b"X"), "damaged"),
+    (lambda path: path.write_bytes(b"1 " + b"x" * 2000 + b"\n"), "damaged"),
+    (lambda path: path.write_bytes(b""), "shorter than it must be"),
+    (lambda path: path.chmod(0o666), "others may write it"),
+    (lambda path: (path.unlink(), path.mkdir()), "damaged"),
+], ids=["garbage", "long", "empty", "mode", "directory"])
+def test_verify_looks_at_what_tells_the_source(tmp_path, spoil, problem):
+    with Daemon(tmp_path) as daemon:
+        daemon.put(f"{NAME}.txt", "0")
+        daemon.wait_body(NAME, "0")
+        daemon.stop()
+        os.chmod(daemon.root / ".source", 0o600)
+        spoil(daemon.root / ".source")
+        done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
+                              capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        first, last = done.stdout.splitlines()
+        assert done.returncode == 1 and first.startswith(".source: ") and problem in first, done
+        assert last == "1 configuration, 3 files, 1 problem"
+        daemon.start()
+        done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
+                              capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert done.stdout == "1 configuration, 3 files, 0 problems\n"
+
+
 def test_verify_is_quiet_while_the_daemon_publishes(tmp_path):
     with Daemon(tmp_path) as daemon:
         daemon.put(f"{NAME}.txt", "0")
@@ -321,8 +346,8 @@ def test_verify_is_quiet_while_the_daemon_publishes(tmp_path):
             for _ in range(30):
                 done = subprocess.run([SHMCAT, "verify"], env=environment(daemon.root),
                                       capture_output=True, timeout=DEADLINE_S, check=False)
-                assert done.stdout == b"1 configuration, 3 files, 0 problems\n" or \
-                    done.stdout == b"1 configuration, 2 files, 0 problems\n", done
+                assert done.stdout == b"1 configuration, 4 files, 0 problems\n" or \
+                    done.stdout == b"1 configuration, 3 files, 0 problems\n", done
         finally:
             writer.kill()
             writer.wait()

@@ -266,7 +266,8 @@ inline publish(c)
     fi
 }
 
-/* daemon/region/take_over.c: entry_take_over, take_over_in, leave_to_readers; head.c: head_open; region.c: recover_entry */
+/* daemon/region/take_over.c, all of it but that begin_anew publishes what else is whole after a boot;
+   head.c: head_open; region.c: recover_entry */
 inline take_over()
 {
     d_step {
@@ -287,9 +288,6 @@ inline take_over()
 #ifndef NO_WAKE_AT_START
         head_wake(mapped);
 #endif
-#ifndef NO_SWEEP
-        sweep(generation);
-#endif
         d_step {
             if
             :: here == directory && file_instance[generation] == instance ->
@@ -297,6 +295,9 @@ inline take_over()
             :: else
             fi
         };
+#ifndef NO_SWEEP
+        sweep(generation);
+#endif
         if
 #ifndef MOVED_NOT_FINISHED
         :: is_moved -> /* replace_head, without its store: that was the predecessor's */

@@ -362,6 +362,39 @@ static void a_region_is_known_without_a_note_of_its_source(struct fixture *f)
     CHECK_INT(0, open_as_it_is(f, 0755)); /* it has a head */
 }
 
+/* By it a successor knows what to follow on. */
+static void the_note_of_the_source_is_kept(struct fixture *f)
+{
+    uint64_t since_ns, again_ns;
+    char whole[400];
+    struct error error = {0};
+    snprintf(whole, sizeof whole, "%s/.source", f->root);
+    CHECK_INT(0, mkdir(whole, 0700));
+    fixture_touch(f, ".source/in the way");
+    CHECK_INT(-ENOTEMPTY, region_set_source(f->region, "directory", &since_ns));
+    CHECK_INT(-ENOTEMPTY, region_keep_source(f->region));
+    fixture_remove(f, ".source/in the way");
+    for (int turn = 0; turn < 4; turn++) {
+        CHECK_INT(0, region_keep_source(f->region));
+        CHECK_INT(0400, fixture_mode(f, ".source"));
+        if (turn == 0)
+            fixture_remove(f, ".source");
+        else if (turn == 1)
+            fixture_overwrite(f, ".source", 0, "X", 1);
+        else if (turn == 2)
+            CHECK_INT(0, chmod(whole, 0666));
+    }
+    fixture_restart(f);
+    CHECK_INT(0, region_set_source(f->region, "directory", &again_ns));
+    CHECK(again_ns == since_ns);
+    fixture_remove_tree(f);
+    CHECK_INT(1, region_check_root(f->region, &error));
+    CHECK_INT(0, region_keep_source(f->region));
+    fixture_restart(f);
+    CHECK_INT(0, region_set_source(f->region, "directory", &again_ns));
+    CHECK(again_ns == since_ns);
+}
+
 static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
 {
     static const struct {
@@ -439,6 +472,7 @@ int main(void)
     fixture_run(a_directory_that_others_use_is_not_closed_to_them);
     fixture_run(of_the_root_only_own_temporary_files_are_swept);
     fixture_run(a_region_is_known_without_a_note_of_its_source);
+    fixture_run(the_note_of_the_source_is_kept);
     fixture_run(access_sets_every_mode_whatever_the_umask);
     return 0;
 }

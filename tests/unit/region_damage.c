@@ -123,6 +123,101 @@ static void a_spoilt_version_of_an_earlier_boot_is_never_read(struct fixture *f)
     region_entry_close(entry);
 }
 
+static struct found {
+    uint64_t generation;
+    uint64_t next_ns;
+    enum region_damage damage;
+} noted;
+
+static void note(void *context, const struct shmconf_name *name,
+                 const struct shmconf_record *record, enum region_damage damage)
+{
+    (void)context, (void)name;
+    noted = (struct found){record->generation, record->next_ns, damage};
+}
+
+/* Three versions with a check planned far ahead, of an earlier boot by what its head says. */
+static struct shmconf_head three_of_an_earlier_boot(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_record status = {.checked_ns = 1, .next_ns = UINT64_MAX};
+    fixture_publish(entry, "one", "", "");
+    fixture_publish(entry, "two", "", "");
+    CHECK_INT(0, region_entry_status(entry, &status, NULL));
+    struct shmconf_head head = fixture_head(f, "A/B/C/head");
+    memcpy(head.boot_id, "an earlier boot", sizeof head.boot_id);
+    fixture_publish(entry, "three", "", "");
+    region_entry_close(entry);
+    return head;
+}
+
+/* Where the daemon went down with the machine: readers of now attach before it and after it. */
+static void comes_back_with(struct fixture *f, const char *text)
+{
+    struct shmconf_reader early;
+    CHECK_INT(0, shmconf_open(&early, "A:B:C", 0));
+    shmconf_enter(&early);
+    shmconf_leave(&early);
+    fixture_restart(f);
+    region_recover_each(f->region, note, NULL);
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    CHECK_STRING(text, region_entry_version(entry)->payload);
+    CHECK_INT(5, region_entry_record(entry)->generation);
+    CHECK_INT(0, region_entry_record(entry)->checked_ns);
+    CHECK_INT(2, fixture_count_files(f)); /* head and version */
+    CHECK_INT(0, shmconf_wait(&early, 5000));
+    reader_expect(&early, text, 0);
+    newcomer_expects(text, 0);
+    fixture_publish(entry, "four", "", "");
+    CHECK_INT(6, region_entry_record(entry)->generation);
+    reader_expect(&early, "four", 0);
+    reader_close(&early);
+    region_entry_close(entry);
+}
+
+/* So that somebody fetches it again: it may be followed by nobody else. */
+static void a_lost_version_is_still_found(struct fixture *f)
+{
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct shmconf_record status = {.checked_ns = 1, .next_ns = UINT64_MAX};
+    fixture_publish(entry, "one", "", "");
+    CHECK_INT(0, region_entry_status(entry, &status, NULL));
+    region_entry_close(entry);
+    CHECK_INT(1, region_recover_each(f->region, note, NULL));
+    CHECK_INT(REGION_SOUND, noted.damage);
+    CHECK(noted.next_ns == UINT64_MAX);
+    fixture_remove(f, "A/B/C/v00000001");
+    CHECK_INT(1, region_recover_each(f->region, note, NULL));
+    CHECK_INT(REGION_VERSION_DAMAGED, noted.damage);
+    CHECK_INT(1, noted.generation);
+    CHECK_INT(0, noted.next_ns);
+}
+
+/* Nothing is synced, so the last version may be in parts or missing where the one before is whole.
+ */
+static void an_older_version_of_an_earlier_boot_is_better_than_none(struct fixture *f)
+{
+    struct shmconf_head head = three_of_an_earlier_boot(f);
+    fixture_overwrite(f, "A/B/C/head", offsetof(struct shmconf_head, boot_id), head.boot_id,
+                      sizeof head.boot_id);
+    fixture_overwrite(f, "A/B/C/v00000003", 0, "\0\0\0\0\0\0\0\0", 8);
+    comes_back_with(f, "two");
+    CHECK_INT(REGION_VERSION_OTHER, noted.damage);
+    CHECK_INT(3, noted.generation);
+    CHECK_INT(0, noted.next_ns); /* it is fetched at once */
+}
+
+/* Or the head is as it was some versions ago. */
+static void a_newer_version_than_the_head_of_an_earlier_boot_says_is_taken(struct fixture *f)
+{
+    struct shmconf_head head = three_of_an_earlier_boot(f);
+    CHECK_INT(2, head.cells[head.seq & 1].record.generation);
+    fixture_overwrite(f, "A/B/C/head", 0, &head, sizeof head);
+    comes_back_with(f, "three");
+    CHECK_INT(REGION_VERSION_OTHER, noted.damage);
+    CHECK_INT(0, noted.next_ns);
+}
+
 /* What the digest does not cover: the CRC of the body does. */
 static void a_spoilt_content_type_of_an_earlier_boot_is_never_read(struct fixture *f)
 {
@@ -171,5 +266,8 @@ int main(void)
     fixture_run(a_head_of_an_earlier_boot_is_replaced);
     fixture_run(a_spoilt_version_of_an_earlier_boot_is_never_read);
     fixture_run(a_spoilt_content_type_of_an_earlier_boot_is_never_read);
+    fixture_run(a_lost_version_is_still_found);
+    fixture_run(an_older_version_of_an_earlier_boot_is_better_than_none);
+    fixture_run(a_newer_version_than_the_head_of_an_earlier_boot_says_is_taken);
     return 0;
 }

@@ -33,6 +33,43 @@ static void a_head_whose_name_was_written_over_is_replaced(struct fixture *f)
     region_entry_close(entry);
 }
 
+#define FIELD(member)                                                                              \
+    offsetof(struct shmconf_head, member), sizeof(((struct shmconf_head *)0)->member)
+
+/* Whatever newcomers look at: the daemon is the only one who can mend it. */
+static void a_head_that_was_written_over_anywhere_is_replaced(struct fixture *f)
+{
+    static const struct {
+        size_t at, size;
+        bool is_of_record; /* of the current cell */
+    } fields[] = {
+        {FIELD(magic), false},
+        {FIELD(endian), false},
+        {FIELD(major), false},
+        {FIELD(size), false},
+        {FIELD(instance), false},
+        {FIELD(seq), false},
+        {FIELD(name_size), false},
+        {offsetof(struct shmconf_record, generation), 8, true},
+        {offsetof(struct shmconf_record, state), 4, true},
+        {offsetof(struct shmconf_record, payload_size), 4, true},
+    };
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    fixture_publish(entry, "one", "", "");
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        struct shmconf_head head = fixture_head(f, "A/B/C/head");
+        size_t at = fields[i].at;
+        if (fields[i].is_of_record)
+            at += (size_t)((char *)&head.cells[head.seq & 1] - (char *)&head);
+        ((unsigned char *)&head)[at + fields[i].size - 1] ^= 1;
+        fixture_write_head(f, "A/B/C/head", &head);
+        CHECK_INT(1, region_entry_check(entry, NULL));
+        CHECK_INT(0, region_entry_check(entry, NULL));
+        expect_newcomer("A:B:C", "one");
+    }
+    region_entry_close(entry);
+}
+
 /* A generation that no daemon reaches, or none in a head that has a version: not gone on from. */
 static void a_head_with_an_impossible_generation_is_not_taken_over(struct fixture *f)
 {
@@ -242,6 +279,7 @@ static void a_head_of_another_name_is_not_taken_over(struct fixture *f)
 int main(void)
 {
     fixture_run(a_head_whose_name_was_written_over_is_replaced);
+    fixture_run(a_head_that_was_written_over_anywhere_is_replaced);
     fixture_run(a_head_with_an_impossible_generation_is_not_taken_over);
     fixture_run(a_wrong_size_in_a_head_is_mended_by_a_restart);
     fixture_run(a_copy_in_the_place_of_a_head_is_replaced);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "region/file_names.h"
 #include "shmcat/shmcat.h"
 
 enum { FILE_MAX = INT32_MAX }; /* offsets are 32 bits, so a larger file is not the daemon's */
@@ -135,7 +136,7 @@ struct config config_of_root(const struct shmconf_place *place)
 
 char *config_path(const struct config *config, const char *file)
 {
-    return text_format("%s%s%s", config->path, *file ? "/" : "", file);
+    return text_format("%s%s%s", config->path, *config->path && *file ? "/" : "", file);
 }
 
 bool config_look(const struct config *config, const char *file, struct stat *status)
@@ -223,7 +224,7 @@ static bool scan_level(struct scan *scan, int directory, size_t length, int leve
 static bool is_expected(const char *name, int level)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           (level == 0 && strcmp(name, ".source") == 0);
+           (level == 0 && strcmp(name, REGION_SOURCE_FILE) == 0);
 }
 
 static int descend(const struct shmconf_place *place, int parent, const char *name)

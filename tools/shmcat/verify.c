@@ -254,6 +254,37 @@ static bool verify_config(struct config *config, void *context)
     return true;
 }
 
+/* ---- The root ------------------------------------------------------------------------------- */
+
+/* 0, -EBADMSG if that is not in it, or another -errno. */
+static int read_source(const struct shmconf_place *place, int root)
+{
+    char text[REGION_SOURCE_MAX + 1] = "";
+    struct stat status;
+    uint64_t since_ns;
+    cleanup_close int fd = shmconf_open_file(place, root, REGION_SOURCE_FILE, 1, &status);
+    if (fd < 0)
+        return fd;
+    if (status.st_size > REGION_SOURCE_MAX)
+        return -EBADMSG;
+    int rc = shmconf_version_read(fd, text, (size_t)status.st_size);
+    return rc || region_source_parse(text, &since_ns) ? rc : -EBADMSG;
+}
+
+/* By it a successor knows what to follow on. None is there where it could not be written. */
+static void verify_source(struct verification *verification, const struct shmconf_place *place)
+{
+    struct config config = config_of_root(place);
+    config.directory = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
+    int rc = config.directory < 0 ? -ENOENT : read_source(place, config.directory);
+    verification->files += rc != -ENOENT;
+    if (rc && rc != -ENOENT)
+        add(verification, &config, REGION_SOURCE_FILE, problem_of(rc),
+            "a daemon that runs writes it anew at once, else remove it: the next one then follows "
+            "on only what it is asked for");
+    config_close(&config);
+}
+
 /* ---- The command ---------------------------------------------------------------------------- */
 
 static void print_json(const struct verification *verification)
@@ -332,6 +363,8 @@ static int verify_run(const struct common *common, char **arguments)
         return status;
     int rc = name ? verify_one(&verification, place)
                   : region_scan_all(place, verify_config, &verification);
+    if (!name && !rc)
+        verify_source(&verification, place);
     const struct finding *stray = name ? NULL : foreign(&verification);
     if (stray)
         complain_of_stray(place, stray);
