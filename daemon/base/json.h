@@ -29,13 +29,15 @@ struct json_position {
     const char *problem; /* what is wrong there; a constant */
 };
 
+/* As cJSON has it; other parsers have their limits as well. */
+enum { JSON_NESTING_MAX = 1000 };
+
 /*
- * Is the whole input exactly one JSON document? Returns 0, -EINVAL with `where` (NULL is allowed)
- * filled in, or -ENOMEM.
+ * Is the whole input exactly one JSON document? Returns 0, or -EINVAL with `where` (NULL is
+ * allowed) filled in.
  *
- * RFC 8259 decides, and cJSON has to agree, whose nesting limit of 1000 levels is ours. Also
- * refused: empty input, NUL bytes, and a byte order mark (at 1:1), since these bytes are served as
- * they are and most parsers do not skip it.
+ * RFC 8259 decides. Also refused: empty input, NUL bytes, a byte order mark (at 1:1), since these
+ * bytes are served as they are and most parsers do not skip it, and what is nested more deeply.
  */
 int json_check(const char *text, size_t size, struct json_position *where);
 

@@ -171,10 +171,11 @@ static uint64_t shutdown_left(const struct extension *extension,
 static void shut_down(struct extension *extension, const struct extensions_event *event)
 {
     uint64_t left_ns = shutdown_left(extension, event);
-    log_info("SHUTDOWN (%s): %.1f s are left", event->reason[0] ? event->reason : "no reason given",
-             (double)left_ns / (double)NS_PER_S);
-    /* Half of it: what is left over is for the system's own part of our end. */
-    extension->options.shut_down(extension->options.context, clock_monotonic_ns() + left_ns / 2);
+    uint64_t within_ns = left_ns / 2; /* the rest is for the system's own part of our end */
+    log_info("SHUTDOWN (%s): %.1f s are left, ending within %.1f s",
+             event->reason[0] ? event->reason : "no reason given",
+             (double)left_ns / (double)NS_PER_S, (double)within_ns / (double)NS_PER_S);
+    extension->options.shut_down(extension->options.context, clock_monotonic_ns() + within_ns);
 }
 
 static void ask_later(struct extension *extension)

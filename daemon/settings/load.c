@@ -243,15 +243,20 @@ static int apply(struct settings *settings, struct error *error)
 static int read_all(struct settings *settings, int argc, char **argv, char **environment,
                     struct error *error)
 {
+    const char *lambda = variable(environment, "AWS_LAMBDA_RUNTIME_API");
+    settings->lambda = lambda ? strdup(lambda) : NULL;
+    if (lambda && !settings->lambda)
+        return no_memory(error);
     int result = settings_read_options(settings, argc, argv, error);
+    if (result == -EINVAL && settings->lambda && settings->action == SETTINGS_RUN) {
+        settings->exit_status = EXIT_STATUS_OK;
+        result = warn(settings, error, "%s: %s; ignored, as is what follows it", error->subject,
+                      error->message);
+    }
     if (result < 0)
         return result;
     if (settings->action == SETTINGS_RUN || settings->action == SETTINGS_CHECK ||
         settings->action == SETTINGS_ONCE) {
-        const char *lambda = variable(environment, "AWS_LAMBDA_RUNTIME_API");
-        settings->lambda = lambda ? strdup(lambda) : NULL;
-        if (lambda && !settings->lambda)
-            return no_memory(error);
         result = read_variables(settings, environment, error);
         if (result == 0)
             result = warn_unknown(settings, environment, error);

@@ -267,7 +267,8 @@ static bool is_overdue(const struct follow *follow)
     bool is_held_up =
         !follow->call || follow_is_held_up(follow, appconfig_call_began_ns(follow->call));
     return schedule_is_overdue(&follow->schedule,
-                               is_held_up ? clock_monotonic_ns() : follow->started_ns);
+                               is_held_up ? clock_monotonic_ns() : follow->started_ns,
+                               follow->source->late_max_ns);
 }
 
 static enum source_wanted want(struct source *base, const struct shmconf_name *name,
@@ -377,6 +378,7 @@ int aws_source_open(struct source **out, struct loop *loop, struct configuration
     source->snapshot = options->is_snapshot ? SNAPSHOT_STARTING : SNAPSHOT_NONE;
     source->is_waited_for = options->is_waited_for;
     source->request_timeout_ns = options->request_timeout_ns;
+    source->late_max_ns = options->late_max_ns;
     source->session_interval_s = session_interval(options->poll_interval_ns);
     int rc = transfers_open(&source->transfers, loop, &transfers, error);
     if (!rc)

@@ -16,6 +16,7 @@ struct aws_source_options {
     struct credentials_provider *credentials;
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
+    uint64_t late_max_ns; /* requests wait for a check that began later than that */
     unsigned connections_max;
     const struct roots *roots; /* its texts are borrowed until the source is closed */
     unsigned idle_max_s;       /* see struct transfers_options */

@@ -147,39 +147,26 @@ static void fail(struct follow *follow, const struct error *reason,
     end_check(follow);
 }
 
-/* 0, or -ENOMEM. */
-static int look_at_kind(const struct appconfig_result *result, enum shmconf_kind *kind)
+static enum shmconf_kind kind_of(const struct appconfig_result *result)
 {
     static const char json[] = "application/json";
     size_t length = strcspn(result->content_type, "; \t");
-    *kind = SHMCONF_OPAQUE;
-    if (length != sizeof json - 1 || strncasecmp(result->content_type, json, length) != 0)
-        return 0;
-    int rc = json_check(result->body, result->body_size, NULL);
-    if (rc == 0)
-        *kind = SHMCONF_JSON;
-    return rc == -ENOMEM ? rc : 0;
+    bool is_json = length == sizeof json - 1 &&
+                   strncasecmp(result->content_type, json, length) == 0 &&
+                   json_check(result->body, result->body_size, NULL) == 0;
+    return is_json ? SHMCONF_JSON : SHMCONF_OPAQUE;
 }
 
 /* 0 or more, or -errno, and the configuration knows of it. */
 static int publish(struct follow *follow, const struct appconfig_result *result)
 {
-    struct error error;
-    enum shmconf_kind kind;
-    int rc = look_at_kind(result, &kind);
-    if (rc) {
-        error_system(&error, -rc, configuration_text(follow->configuration),
-                     "cannot check the JSON");
-        configuration_fail(follow->configuration, &error, NULL);
-        return rc;
-    }
     struct region_content content = {
         .payload = result->body,
         .size = result->body_size,
         .content_type =
             strlen(result->content_type) <= TYPE_MAX ? result->content_type : "text/plain",
         .label = strlen(result->label) <= LABEL_MAX ? result->label : "",
-        .kind = kind};
+        .kind = kind_of(result)};
     return configuration_deliver(follow->configuration, &content, follow->started_ns);
 }
 

@@ -52,6 +52,7 @@ struct aws_source {
     bool has_no_copies; /* see struct aws_source_options */
     uint64_t poll_interval_ns;
     uint64_t request_timeout_ns;
+    uint64_t late_max_ns;        /* see struct aws_source_options */
     unsigned session_interval_s; /* what sessions promise */
     struct thaw thaw;
     struct loop_timer beat;

@@ -57,11 +57,10 @@ static int check(const struct source_file *file, const char *text, size_t size, 
         return error_set(error, EINVAL, file->name, "is empty");
     if (!file->parsed.is_json)
         return 0;
-    int rc = json_check(text, size, &where);
-    if (rc == -EINVAL)
-        return error_set(error, EINVAL, file->name, "is not JSON: line %zu, column %zu: %s",
-                         where.line, where.column, where.problem);
-    return rc ? error_system(error, -rc, file->name, "cannot check the JSON") : 0;
+    if (json_check(text, size, &where) == 0)
+        return 0;
+    return error_set(error, EINVAL, file->name, "is not JSON: line %zu, column %zu: %s", where.line,
+                     where.column, where.problem);
 }
 
 static void bad(struct source_file *file, const struct error *error)
@@ -71,19 +70,10 @@ static void bad(struct source_file *file, const struct error *error)
     configuration_fail(file->configuration, error, NULL);
 }
 
-/* The next look takes it for changed. */
-static void look_again(struct source_file *file)
-{
-    file->current.size = -1; /* no file's */
-}
-
 static void deliver(struct source_file *file, const char *text, size_t size, uint64_t started_ns)
 {
     struct error error;
-    int rc = check(file, text, size, &error);
-    if (rc) {
-        if (rc != -EINVAL)
-            look_again(file); /* it says nothing about the file */
+    if (check(file, text, size, &error) != 0) {
         bad(file, &error);
         return;
     }
@@ -94,7 +84,7 @@ static void deliver(struct source_file *file, const char *text, size_t size, uin
                                      .kind = file->parsed.is_json ? SHMCONF_JSON : SHMCONF_OPAQUE};
     file->is_bad = false;
     if (configuration_deliver(file->configuration, &content, started_ns) < 0)
-        look_again(file);
+        file->current.size = -1; /* no file's: the next look takes it for changed */
 }
 
 /* Reads `size` bytes of the open file and publishes them, unless it changes meanwhile. */

@@ -5,7 +5,6 @@
 
 static const uint64_t backoff_min = NS_PER_S;
 static const uint64_t backoff_max = 60 * NS_PER_S;
-static const uint64_t late_max = NS_PER_S;
 static const uint64_t pause_per_taken = 9;
 
 /* splitmix64 */
@@ -89,7 +88,7 @@ bool schedule_is_due(const struct schedule *schedule, uint64_t now_ns)
     return now_ns >= schedule->due_ns;
 }
 
-bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns)
+bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns, uint64_t late_max_ns)
 {
-    return minus(begun_ns, schedule->due_ns) > late_max;
+    return minus(begun_ns, schedule->due_ns) > late_max_ns;
 }

@@ -46,9 +46,10 @@ void schedule_elapse(struct schedule *schedule, uint64_t missed_ns);
 bool schedule_is_due(const struct schedule *schedule, uint64_t now_ns);
 
 /*
- * Is the check that began at `begun_ns`, or would begin then, late by more than timers of a daemon
- * that runs are? Then the machine stood still meanwhile, or there was no daemon.
+ * Is the check that began at `begun_ns`, or would begin then, late by more than `late_max_ns`,
+ * which timers of a daemon that runs are not? Then the machine stood still meanwhile, or there was
+ * no daemon.
  */
-bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns);
+bool schedule_is_overdue(const struct schedule *schedule, uint64_t begun_ns, uint64_t late_max_ns);
 
 #endif

@@ -93,8 +93,8 @@ static void make_one_line(char *text)
 
 static const char *problem_of(struct transfer *transfer, CURLcode code)
 {
-    if (transfer->is_too_long)
-        return "the answer is too long";
+    if (transfer->error)
+        return transfer->error == -ENOMEM ? "no memory for the answer" : "the answer is too long";
     if (transfer->is_lost)
         return "the connection ended without an answer";
     make_one_line(transfer->problem);

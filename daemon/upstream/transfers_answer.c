@@ -31,10 +31,8 @@ size_t transfer_on_body(char *data, size_t one, size_t size, void *context)
 {
     struct transfer *transfer = context;
     (void)one;
-    if (append(&transfer->body, data, size, transfer->transfers->options.body_max) == 0)
-        return size;
-    transfer->is_too_long = true;
-    return 0; /* libcurl ends the transfer */
+    transfer->error = append(&transfer->body, data, size, transfer->transfers->options.body_max);
+    return transfer->error ? 0 : size; /* 0: libcurl ends the transfer */
 }
 
 size_t transfer_on_header(char *data, size_t one, size_t size, void *context)
@@ -45,11 +43,10 @@ size_t transfer_on_header(char *data, size_t one, size_t size, void *context)
         transfer->headers.size = 0; /* of a 100 Continue */
     while (text > 0 && (data[text - 1] == '\n' || data[text - 1] == '\r'))
         text--;
-    if (append(&transfer->headers, data, text, HEADERS_MAX) == 0 &&
-        append(&transfer->headers, "", 1, HEADERS_MAX) == 0)
-        return one * size;
-    transfer->is_too_long = true;
-    return 0;
+    transfer->error = append(&transfer->headers, data, text, HEADERS_MAX);
+    if (!transfer->error)
+        transfer->error = append(&transfer->headers, "", 1, HEADERS_MAX);
+    return transfer->error ? 0 : one * size;
 }
 
 const char *transfer_header(const struct transfer *transfer, const char *name)

@@ -29,7 +29,7 @@ struct transfer {
     struct curl_slist *header_list;
     struct bytes headers; /* lines, each ended by a NUL */
     struct bytes body;
-    bool is_too_long;
+    int error; /* -errno of keeping the answer: -EFBIG, -ENOMEM */
     bool is_running;
     bool is_urgent;
     bool is_lost;         /* may not be sent again */

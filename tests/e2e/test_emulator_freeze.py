@@ -21,16 +21,17 @@ from virtual_clock import VirtualClock  # noqa: E402
 
 NAME = "Shop:Prod:Users"
 GAP_S = 5
-INTERVAL_S = 3  # a check is due in every invocation, and late enough to be waited for
+INTERVAL_S = 3  # a check is due in every invocation
 UPDATES = 100
 
 
 class Frozen:
     """A function and its service; `calls` invocations have been made."""
 
-    def __init__(self, function, fake):
+    def __init__(self, function, fake, gap_s):
         self.function = function
         self.fake = fake
+        self.gap_s = gap_s
         self.handler = None
         self.calls = 0
 
@@ -41,7 +42,7 @@ class Frozen:
         """What the handler is configured with in one more invocation, after the usual pause."""
         if self.calls:
             self.wait_frozen()
-        self.fake.clock.advance(GAP_S)
+        self.fake.clock.advance(self.gap_s)
         self.fake.drop_connections()
         answer = self.function.invoke()
         handler = answer["process"], started_at(answer["process"])
@@ -64,16 +65,16 @@ class Frozen:
 
 
 @contextlib.contextmanager
-def frozen(path, language, mode):
+def frozen(path, language, mode, gap_s=GAP_S, interval_s=INTERVAL_S):
     clock = VirtualClock(path / "clock")
     variables = [f"--extension-variable={name}={value}"
                  for name, value in clock.environment().items()]
-    with Fake(clock=clock, poll_interval_s=INTERVAL_S) as fake:
+    with Fake(clock=clock, poll_interval_s=interval_s) as fake:
         fake.put(NAME, '{"number": 0}')
         # Not the layer's: it is static, so that nobody gives it other clocks.
         with Function(path, fake, language, NAME, plain=True, options=["--freeze", *variables],
-                      SHMCONF_INVOKE_POLL=mode, SHMCONF_POLL_INTERVAL=INTERVAL_S) as function:
-            run = Frozen(function, fake)
+                      SHMCONF_INVOKE_POLL=mode, SHMCONF_POLL_INTERVAL=interval_s) as function:
+            run = Frozen(function, fake, gap_s)
             assert run.invoke() == 0
             # Longer than an invocation takes that does not wait for it.
             fake.fault(operation="get", times=None, delay=0.02)
@@ -93,6 +94,14 @@ def test_an_update_is_seen_by_python_at_once_and_by_c_in_the_second_invocation(
         calls = run.fake.calls(NAME)
         assert (calls.starts, calls.received) == (1, 1 + UPDATES)
         assert calls.gets == run.calls  # the first one in init, then one in each invocation
+
+
+@pytest.mark.parametrize("mode", ["wait", "background"])
+def test_a_check_that_was_due_a_moment_before_the_invocation_is_waited_for(tmp_path, mode):
+    with frozen(tmp_path, "python", mode, gap_s=5.1, interval_s=5) as run:
+        seen = collections.Counter(run.invocations_until(number, 1) for number in range(1, 21))
+        print(f"python, {mode}, late by 0.1 s: {dict(seen)}, {run.fake.calls(NAME)}")
+        assert seen == {1: 20}
 
 
 def test_in_the_background_http_still_waits_for_the_poll(tmp_path):

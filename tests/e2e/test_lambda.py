@@ -223,7 +223,7 @@ def test_a_shutdown_without_a_deadline_has_a_second(aws, deadline):
         more = {} if deadline is None else {"deadlineMs": deadline}
         api.give({"eventType": "SHUTDOWN", **more}, "text/plain")
         assert daemon.wait_end() == 0
-        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 1\.0 s are left") == 1
+        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 1\.0 s are left, ending within 0\.5 s") == 1
 
 
 def test_a_shutdown_whose_deadline_is_over_has_no_time(aws):
@@ -231,7 +231,7 @@ def test_a_shutdown_whose_deadline_is_over_has_no_time(aws):
     with extension(aws) as (api, daemon):
         api.give({"eventType": "SHUTDOWN", "deadlineMs": 1}, "text/plain")
         assert daemon.wait_end() == 0
-        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 0\.0 s are left") == 1
+        assert daemon.count_log(r"SHUTDOWN \(no reason given\): 0\.0 s are left, ending within 0\.0 s") == 1
 
 
 def test_shutdown_in_the_middle_of_a_poll_ends_it_in_time(aws):
@@ -289,6 +289,20 @@ def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):
             api.wait_parked(2)
         calls = aws.fake.calls()
         assert (calls.starts, calls.received) == (1, 1)
+
+
+def test_a_name_that_is_listed_many_times_is_checked_when_it_is_due(aws):
+    aws.fake.put(NAME, ONE)
+    aws.fake.poll_interval_s = 2
+    other = "/applications/{}/environments/{}/configurations/{}".format(*NAME.split(":"))
+    with extension(aws, prefetch=[NAME, other] * 10, SHMCONF_POLL_INTERVAL="2") as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        daemon.kill()
+        api.reset()
+        daemon.start()
+        api.wait_parked(1)
+        aws.fake.put(NAME, TWO)
+        reader.wait_text(TWO)
 
 
 def test_what_is_late_after_a_reset_is_checked_at_the_first_invocation(aws):

@@ -56,13 +56,13 @@ def test_it_may_start_before_the_api_listens(aws, tmp_path):
 
 
 def test_without_anybody_at_the_address_it_ends_with_the_reason(aws):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    daemon = aws.daemon(start=False, AWS_LAMBDA_RUNTIME_API=address)
-    with pytest.raises(AssertionError):
-        daemon.start()
-    assert daemon.wait_end() == 1
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # it does not listen, and nobody else gets the port
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        daemon = aws.daemon(start=False, AWS_LAMBDA_RUNTIME_API=address)
+        with pytest.raises(AssertionError):
+            daemon.start()
+        assert daemon.wait_end() == 1
     assert daemon.count_log("FATAL .*Extensions API.*unset AWS_LAMBDA_RUNTIME_API") == 1
 
 

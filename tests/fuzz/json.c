@@ -25,6 +25,18 @@ static bool has_long_number(const char *text, size_t size)
     return false;
 }
 
+/* Up to 1.7.17 it reads beyond the end of input that has no NUL within the given length. */
+static bool is_taken_by_cjson(const char *text, size_t size)
+{
+    char *copy = calloc(1, size + 1);
+    require(copy);
+    memcpy(copy, text, size);
+    cJSON *document = cJSON_ParseWithLengthOpts(copy, size + 1, NULL, true);
+    cJSON_Delete(document);
+    free(copy);
+    return document;
+}
+
 static void check_position(const struct json_position *where, const char *text, size_t size)
 {
     size_t lines = 1;
@@ -43,9 +55,9 @@ static bool check_document(const char *text, size_t size)
     require(rc == 0 || rc == -EINVAL);
     if (rc)
         check_position(&where, text, size);
-    if (expected != (rc == 0))
-        require(expected && strcmp(where.problem, "cJSON refuses it") == 0 &&
-                has_long_number(text, size));
+    require(expected == (rc == 0));
+    /* A parser that handlers may have takes more, but for those numbers. */
+    require(rc || has_long_number(text, size) || is_taken_by_cjson(text, size));
     return rc == 0;
 }
 

@@ -78,10 +78,13 @@ def wrong_programs(tree, arch):
 def wrong_notices(tree):
     path = tree / "THIRD_PARTY_NOTICES"
     text = path.read_text() if path.exists() else ""
-    parts = dict(re.findall(r"^---- (\S+) \S+ ----\n(.*?)(?=^---- |\Z)", text, re.M | re.S))
+    parts = dict(re.findall(r"^---- (\S+) .*? ----\n(.*?)(?=^---- |\Z)", text, re.M | re.S))
     for name, words in NOTICES.items():
         if words not in parts.get(name, ""):
             yield f"THIRD_PARTY_NOTICES: nothing of {name}"
+    for patch in (ROOT / "tools/layer/patches").iterdir():
+        if f"patches/{patch.name} of shmconf" not in text:
+            yield f"THIRD_PARTY_NOTICES: no word of {patch.name}"
 
 
 def wrong_consumers(tree, scratch):
@@ -135,6 +138,8 @@ PLANTED = {
     "a zip that is not compressed": lambda tree: store(tree, zip_beside(tree)),
     "a header is missing": lambda tree: (tree / "include/shmconf/reader.h").unlink(),
     "a file of ours": lambda tree: (tree / "lib/libcurl.a").touch(),
+    "changes are not named": lambda tree: replace(
+        tree / "THIRD_PARTY_NOTICES", "mbedtls.patch", "another.patch"),
     "a licence is missing": lambda tree: replace(tree / "THIRD_PARTY_NOTICES", "Rich Felker", "x"),
     "a prefix that cannot be moved": lambda tree: replace(
         tree / "lib/pkgconfig/shmconf.pc", r"\$\{pcfiledir\}/\.\./\.\.", "/opt"),

@@ -362,6 +362,16 @@ static void a_region_is_known_without_a_note_of_its_source(struct fixture *f)
     CHECK_INT(0, open_as_it_is(f, 0755)); /* it has a head */
 }
 
+static int first_byte(struct fixture *f, const char *path)
+{
+    unsigned char byte;
+    int fd = open(in_root(f, path).text, O_RDONLY);
+    CHECK(fd >= 0);
+    CHECK_INT(1, read(fd, &byte, 1));
+    close(fd);
+    return byte;
+}
+
 /* By it a successor knows what to follow on. */
 static void the_note_of_the_source_is_kept(struct fixture *f)
 {
@@ -377,6 +387,7 @@ static void the_note_of_the_source_is_kept(struct fixture *f)
     for (int turn = 0; turn < 4; turn++) {
         CHECK_INT(0, region_keep_source(f->region));
         CHECK_INT(0400, fixture_mode(f, ".source"));
+        CHECK(first_byte(f, ".source") != 'X');
         if (turn == 0)
             fixture_remove(f, ".source");
         else if (turn == 1)

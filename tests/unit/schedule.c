@@ -86,8 +86,8 @@ static void slept_time_makes_a_check_due(void)
     schedule_elapse(&schedule, 44 * NS_PER_S);
     CHECK(!schedule_is_due(&schedule, start));
     CHECK(schedule_is_due(&schedule, start + NS_PER_S));
-    CHECK(!schedule_is_overdue(&schedule, start + 2 * NS_PER_S));
-    CHECK(schedule_is_overdue(&schedule, start + 2 * NS_PER_S + 1));
+    CHECK(!schedule_is_overdue(&schedule, start + 2 * NS_PER_S, NS_PER_S));
+    CHECK(schedule_is_overdue(&schedule, start + 2 * NS_PER_S + 1, NS_PER_S));
     schedule_elapse(&schedule, UINT64_MAX);
     CHECK_INT(0, schedule.due_ns);
 }
@@ -96,20 +96,20 @@ static void what_a_predecessor_left_may_be_overdue(void)
 {
     struct schedule schedule;
     schedule_init(&schedule, start, NS_PER_S, 45 * NS_PER_S, 1);
-    CHECK(schedule_is_due(&schedule, start) && !schedule_is_overdue(&schedule, start));
+    CHECK(schedule_is_due(&schedule, start) && !schedule_is_overdue(&schedule, start, NS_PER_S));
     schedule_init(&schedule, start, NS_PER_S + 1, 45 * NS_PER_S, 1);
-    CHECK(schedule_is_overdue(&schedule, start));
+    CHECK(schedule_is_overdue(&schedule, start, NS_PER_S));
 }
 
 static void what_counts_after_a_failure_is_the_next_try(void)
 {
     struct schedule schedule;
     schedule_init(&schedule, start, 3600 * NS_PER_S, 45 * NS_PER_S, 1);
-    CHECK(schedule_is_overdue(&schedule, start));
+    CHECK(schedule_is_overdue(&schedule, start, NS_PER_S));
     schedule_fail(&schedule, start, 0);
-    CHECK(!schedule_is_overdue(&schedule, start));
-    CHECK(!schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S));
-    CHECK(schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S + 1));
+    CHECK(!schedule_is_overdue(&schedule, start, NS_PER_S));
+    CHECK(!schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S, NS_PER_S));
+    CHECK(schedule_is_overdue(&schedule, schedule.due_ns + NS_PER_S + 1, NS_PER_S));
 }
 
 static enum thaw_kind look(struct thaw *thaw, uint64_t monotonic, uint64_t boot, uint64_t real,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """shmconfd as an extension, on fakes of Lambda and of AppConfig Data, for tests/e2e/test_lambda*.py."""
 import contextlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def extension(aws, api=None, prefetch=(NAME,), start=True, wrapper=(), root=None
             yield api, daemon
             if daemon.process and daemon.process.poll() is None:
                 end(api, daemon)
+
+
+def start_without_server(daemon):
+    """As Daemon.start, which waits for the port."""
+    with open(daemon.log_path, "ab") as log:
+        daemon.process = subprocess.Popen(daemon.command, env=daemon.environment, stdout=log,
+                                          stderr=log, stdin=subprocess.DEVNULL)
 
 
 def end(api, daemon, **shutdown):
