@@ -21,7 +21,8 @@ NAME = "Shop:Prod:Limits"
 FILE = f"{NAME}.txt"
 FIRST = int(os.environ.get("SHMCONF_TEST_FIRST_CALL", "1"))  # to repeat one that was found
 # What a way of failing is counted from, so that both backends together see more of them.
-OFFSET = {None: 0, "epoll": 0, "io_uring": 1}
+WAY = int(os.environ.get("SHMCONF_TEST_WAY", "0"))
+OFFSET = {None: WAY, "epoll": WAY, "io_uring": WAY + 1}
 
 
 class FaultyDaemon(Daemon):

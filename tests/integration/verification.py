@@ -123,7 +123,7 @@ def main():
     # nothing or half of a name, a switch that is not told or that is none, and a promise without a
     # row.
     planted = (re.sub(r"(.*`layer\.pins`.*\|).*\|\n", r"\1 |\n", verification),
-               verification.replace('"JSON is refused since memory ran out"', '"JSON"'),
+               verification.replace('"an empty file is published"', '"empty"'),
                verification.replace('"one instruction more"', '"ten instructions more"'),
                verification.replace('"one instruction more"', '"a group may write"'),
                verification.replace("`integration.instructions`", "`integration.instruction`"),
@@ -131,8 +131,9 @@ def main():
                verification.replace("(`NO_WAKE_AT_START`)", ""),
                verification.replace("`NO_SWEEP`", "`NO_BROOM`"),
                re.sub(r".*`e2e\.local_saving`.*\n", "", verification))
+    sound = len(found)
     for number, spoilt in enumerate(planted):
-        if spoilt == verification or len(list(problems(spoilt, readme, tests))) == len(found):
+        if spoilt == verification or len(list(problems(spoilt, readme, tests))) == sound:
             print(f"FAILED: planted mistake {number} is not found")
             found.append("planted")
     return 1 if found else 0
