@@ -186,6 +186,8 @@ static void judge(struct stage *stage)
 {
     struct shmconf_record status = *region_entry_record(stage->entry);
     CHECK(stage->rc != -EILSEQ);
+    if (stage->failing == SYS_read && stage->way == EINTR) /* a signal is no failure */
+        CHECK_INT(0, shmconf_error(&stage->reader));
     if (!stage->reader.place)
         CHECK_INT(0, shmconf_open(&stage->reader, STAGE_NAME, 0));
     CHECK_INT(0, region_entry_status(stage->entry, &status, &stage->error));
