@@ -71,8 +71,7 @@ bool region_directory_is_in_place(const struct region *region, const char *path)
         size += strcspn(path + size, "/");
         snprintf(level, sizeof level, "%.*s", (int)size, path);
         if (fstatat(region->root, level, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
-            (status.st_mode & 07777) != region_mode(region, REGION_DIRECTORY))
+            !S_ISDIR(status.st_mode) || !region_has_access(region, REGION_DIRECTORY, &status))
             return false;
     } while (path[size++] == '/');
     return true;

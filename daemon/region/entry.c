@@ -184,8 +184,7 @@ static bool is_ours(const struct region *region, const char *path, size_t size,
                     enum region_kind kind, struct stat *status)
 {
     return fstatat(region->root, path, status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (size_t)status->st_size == size && status->st_uid == geteuid() &&
-           (status->st_mode & 07777) == region_mode(region, kind);
+           (size_t)status->st_size == size && region_has_access(region, kind, status);
 }
 
 /* By the whole path: this is done at every check of every configuration. */

@@ -21,6 +21,15 @@ mode_t region_mode(const struct region *region, enum region_kind kind)
     return modes[region->options.access][kind];
 }
 
+bool region_has_access(const struct region *region, enum region_kind kind,
+                       const struct stat *status)
+{
+    const struct region_options *options = &region->options;
+    return status->st_uid == geteuid() &&
+           (!options->has_group || status->st_gid == options->group) &&
+           (status->st_mode & 07777) == region_mode(region, kind);
+}
+
 int region_set_access(const struct region *region, int fd, enum region_kind kind,
                       const struct stat *status)
 {

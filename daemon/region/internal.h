@@ -55,6 +55,10 @@ enum region_kind { REGION_DIRECTORY, REGION_HEAD, REGION_VERSION };
 /* What the access setting makes of each kind. */
 mode_t region_mode(const struct region *region, enum region_kind kind);
 
+/* Whether it is of our user, and has the mode and the group of that kind. */
+bool region_has_access(const struct region *region, enum region_kind kind,
+                       const struct stat *status);
+
 /*
  * Sets mode and group, if `status` has others, whatever the umask and the predecessor's. 0 or
  * -errno.

@@ -205,6 +205,23 @@ static int apply_given(struct settings *settings, const struct setting *row,
     return row->state == SETTING_IGNORED ? object(settings, row, spelling, error) : 0;
 }
 
+/* What the daemon can do, but its readers perhaps not. */
+static int warn_of_access(struct settings *settings, struct error *error)
+{
+    int result = 0;
+    if (settings->dir[0] != '/')
+        result = warn(settings, error,
+                      SETTING_OWN_PREFIX "DIR: each program looks for a relative path from its own "
+                                         "directory on: begin it with /");
+    if (result == 0 && settings->group != SETTINGS_NO_GROUP &&
+        settings->access == SETTINGS_ACCESS_OWNER)
+        result =
+            warn(settings, error,
+                 SETTING_OWN_PREFIX "GROUP: gives the group no access unless " SETTING_OWN_PREFIX
+                                    "ACCESS is group");
+    return result;
+}
+
 static int apply(struct settings *settings, struct error *error)
 {
     struct error later;
@@ -233,11 +250,7 @@ static int apply(struct settings *settings, struct error *error)
     /* It reports on standard error itself. */
     if (settings->action == SETTINGS_ONCE && !is_given(settings, "LOG_LEVEL"))
         settings->log_level = LOG_LEVEL_FATAL;
-    if (settings->group != SETTINGS_NO_GROUP && settings->access == SETTINGS_ACCESS_OWNER)
-        return warn(settings, error,
-                    SETTING_OWN_PREFIX "GROUP: gives the group no access unless " SETTING_OWN_PREFIX
-                                       "ACCESS is group");
-    return 0;
+    return warn_of_access(settings, error);
 }
 
 static int read_all(struct settings *settings, int argc, char **argv, char **environment,

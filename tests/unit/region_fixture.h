@@ -19,12 +19,17 @@ struct fixture {
     char base[256]; /* holds the root, so that the root itself can be removed */
     char root[300];
     enum region_access access;
+    gid_t group; /* 0: none is set */
     struct region *region;
 };
 
 static inline void fixture_start(struct fixture *f)
 {
-    struct region_options options = {.path = f->root, .path_is_given = true, .access = f->access};
+    struct region_options options = {.path = f->root,
+                                     .path_is_given = true,
+                                     .access = f->access,
+                                     .has_group = f->group != 0,
+                                     .group = f->group};
     struct error error = {0};
     if (region_open(&f->region, &options, &error) != 0) {
         fprintf(stderr, "%s: %s\n", error.subject, error.message);

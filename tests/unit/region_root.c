@@ -223,6 +223,30 @@ static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
     umask(old);
 }
 
+/* Their readers are of that group, and could pass no longer. */
+static void another_group_is_put_right(struct fixture *f)
+{
+    static const char *const paths[] = {"A", "A/B", "A/B/C", "A/B/C/head", "A/B/C/v00000001"};
+    if (skipped_unless_root("files of another group"))
+        return;
+    f->access = REGION_GROUP;
+    f->group = 4321;
+    fixture_restart(f);
+    struct region_entry *entry = fixture_entry(f, "A:B:C");
+    struct stat status;
+    fixture_publish(entry, "one", "", "");
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        CHECK_INT(0, chown(in_root(f, paths[i]).text, (uid_t)-1, 1234));
+        CHECK(region_entry_check(entry, NULL) >= 0);
+        CHECK_INT(0, region_entry_check(entry, NULL));
+        CHECK_INT(0, stat(in_root(f, "A/B/C/head").text, &status));
+        CHECK_INT(4321, status.st_gid);
+        CHECK(i > 2 || (stat(in_root(f, paths[i]).text, &status) == 0 && status.st_gid == 4321));
+    }
+    CHECK(region_entry_record(entry)->generation > 1);
+    region_entry_close(entry);
+}
+
 /* Has the lock of the directory for a moment, in which another one takes its place. */
 static pid_t replace_while_locked(const char *path, const char *away)
 {
@@ -279,6 +303,7 @@ int main(void)
     fixture_run(a_region_is_known_without_a_note_of_its_source);
     fixture_run(the_note_of_the_source_is_kept);
     fixture_run(access_sets_every_mode_whatever_the_umask);
+    fixture_run(another_group_is_put_right);
     fixture_run(a_root_that_was_replaced_meanwhile_is_left);
     return 0;
 }

@@ -157,6 +157,11 @@ static void a_group_that_gets_no_access_warns(void)
 {
     CHECK_INT(0, load("", "SHMCONF_GROUP=0"));
     check_warning("SHMCONF_GROUP: gives the group no access unless SHMCONF_ACCESS is group");
+    CHECK_INT(0, load("", "SHMCONF_DIR=region"));
+    check_warning("SHMCONF_DIR: each program looks for a relative path from its own directory on: "
+                  "begin it with /");
+    CHECK_INT(0, load("", "SHMCONF_DIR=/region"));
+    CHECK_INT(0, settings.warning_count);
     CHECK_INT(0, load("", "SHMCONF_GROUP=0\nSHMCONF_ACCESS=group"));
     CHECK_INT(0, settings.warning_count);
 }
