@@ -60,7 +60,7 @@ static bool is_in_place(const struct region *region)
     struct stat status;
     return fstatat(region->root, file_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
            status.st_ino == ours->st_ino && status.st_dev == ours->st_dev &&
-           status.st_size == ours->st_size && status.st_mode == ours->st_mode &&
+           status.st_size == ours->st_size && region_has_access(region, REGION_VERSION, &status) &&
            status.st_mtim.tv_sec == ours->st_mtim.tv_sec &&
            status.st_mtim.tv_nsec == ours->st_mtim.tv_nsec;
 }

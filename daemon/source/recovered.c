@@ -52,8 +52,16 @@ static uint64_t last_check(const struct recovered *recovered, uint64_t now_ns)
     return last;
 }
 
+/* What a start after a boot has put there was not checked since, and its version is what tells. */
+static uint64_t known_since(const struct shmconf_record *record)
+{
+    return record->checked_ns ? record->checked_ns : record->fetched_ns;
+}
+
 static bool was_followed(const struct shmconf_record *record, uint64_t last_ns)
 {
+    if (!record->checked_ns)
+        return true;
     uint64_t age = last_ns > record->checked_ns ? last_ns - record->checked_ns : 0;
     return age <= age_max + 2 * NS_PER_S * record->interval_s;
 }
@@ -64,7 +72,7 @@ void recovered_select(struct recovered *recovered, uint64_t since_ns, uint64_t n
     size_t kept = 0;
     for (size_t i = 0; i < recovered->count; i++) {
         struct recovered_one *one = recovered->list[i];
-        if (one->record.checked_ns >= since_ns && was_followed(&one->record, last))
+        if (known_since(&one->record) >= since_ns && was_followed(&one->record, last))
             recovered->list[kept++] = one;
         else
             free(one);

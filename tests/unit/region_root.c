@@ -185,9 +185,11 @@ static void the_note_of_the_source_is_kept(struct fixture *f)
         else if (turn == 2)
             CHECK_INT(0, chmod(whole, 0666));
     }
+    f->access = REGION_ALL;
     fixture_restart(f);
     CHECK_INT(0, region_set_source(f->region, "directory", &again_ns));
     CHECK(again_ns == since_ns);
+    CHECK_INT(0444, fixture_mode(f, ".source"));
     fixture_remove_tree(f);
     CHECK_INT(1, region_check_root(f->region, &error));
     CHECK_INT(0, region_keep_source(f->region));

@@ -280,8 +280,9 @@ static void verify_source(struct verification *verification, const struct shmcon
     verification->files += rc != -ENOENT;
     if (rc && rc != -ENOENT)
         add(verification, &config, REGION_SOURCE_FILE, problem_of(rc),
-            "a daemon that runs writes it anew at once, else remove it: the next one then follows "
-            "on only what it is asked for");
+            rc == -EACCES ? remedy_of(rc, &config)
+                          : "a daemon that runs writes it anew at once, else remove it: the next "
+                            "one then follows on only what it is asked for");
     config_close(&config);
 }
 
