@@ -15,6 +15,8 @@
 #include "source/directory.h"
 #include "upstream/roots.h"
 
+enum { RECOVER_ATTEMPTS = 3 };
+
 /* Connections idle for longer are not used again: in Lambda a freeze may have come between. */
 enum { IDLE_MAX_S = 60, IDLE_MAX_LAMBDA_S = 4 };
 
@@ -59,6 +61,22 @@ static void recover(void *context, const struct shmconf_name *name,
     recovered_add(context, name, record);
 }
 
+/* What fails once is there the next time. */
+static void recover_region(struct parts *parts)
+{
+    struct error error = {.code = EAGAIN};
+    unsigned found = 0;
+    for (int attempt = 0; error.code && attempt < RECOVER_ATTEMPTS; attempt++) {
+        recovered_free(&parts->recovered);
+        found = region_recover_each(parts->region, recover, &parts->recovered, &error);
+    }
+    log_info("region %s: %u configurations from before", parts->settings->dir, found);
+    if (error.code)
+        log_subject(LOG_LEVEL_WARN, error.subject,
+                    "%s; what is there is followed on when it is asked for, or after a restart",
+                    error.message);
+}
+
 enum exit_status parts_open_region(struct parts *parts, struct error *error)
 {
     static const enum region_access access[] = {[SETTINGS_ACCESS_OWNER] = REGION_OWNER,
@@ -75,10 +93,8 @@ enum exit_status parts_open_region(struct parts *parts, struct error *error)
     int rc = region_open(&parts->region, &options, error);
     if (rc && !parts->region)
         return EXIT_STATUS_REGION;
-    if (!rc) {
-        unsigned found = region_recover_each(parts->region, recover, &parts->recovered);
-        log_info("region %s: %u configurations from before", settings->dir, found);
-    }
+    if (!rc)
+        recover_region(parts);
     if (configurations_open(&parts->configurations, parts->region, settings->max_configurations,
                             error) != 0)
         return EXIT_STATUS_FAILURE;
@@ -127,7 +143,8 @@ static enum exit_status open_aws(struct parts *parts, const char *prefetch_list,
         .credentials = parts->credentials,
         .poll_interval_ns = settings->poll_interval_ns,
         .request_timeout_ns = settings->request_timeout_ns,
-        .late_max_ns = settings->lambda ? late_max_lambda_ns : late_max_ns,
+        .late_max_ns =
+            settings->lambda && !extension_is_managed() ? late_max_lambda_ns : late_max_ns,
         .connections_max = settings->max_connections,
         .idle_max_s = settings->lambda ? IDLE_MAX_LAMBDA_S : IDLE_MAX_S,
         .roots = &roots,

@@ -240,9 +240,10 @@ static void tell_no_root(struct configurations *set, const struct error *error)
 void configurations_tell_source(struct configurations *set, int rc)
 {
     if (rc && rc != set->source_error)
-        log_warn("region: cannot note its source (%s): what it has will not be followed on after a "
-                 "restart, until that can be written",
-                 strerror(-rc));
+        log_warn(
+            "region: cannot read or note its source (%s): until that is done, what nobody asks "
+            "for is not followed on after a restart",
+            strerror(-rc));
     set->source_error = rc;
 }
 

@@ -24,6 +24,9 @@ static inline const char *region_source_parse(const char *text, uint64_t *since_
     return end + 1;
 }
 
+/* Counted from 1, no daemon comes this far, and some more are no overflow for whoever goes on. */
+#define REGION_GENERATION_MAX (UINT64_MAX >> 1)
+
 static inline bool region_has_digits(const char *text, size_t least, size_t most)
 {
     size_t count = strspn(text, "0123456789abcdef");

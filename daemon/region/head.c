@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "region/file_names.h"
 #include "region/internal.h"
 
 struct store {
@@ -173,13 +174,10 @@ static int head_name(const struct shmconf_head *page, struct shmconf_name *name)
     return at == end && shmconf_name_set(name, parts[0], parts[1], parts[2]) == 0 ? 0 : -EBADMSG;
 }
 
-/* Counted from 1, no daemon comes this far, and one more is no overflow for whoever goes on. */
-static const uint64_t generation_max = UINT64_MAX >> 1;
-
 static bool record_is_possible(const struct shmconf_record *record)
 {
     bool is_live = (record->state & 0xff) == SHMCONF_LIVE;
-    return record->generation <= generation_max && (record->generation > 0 || !is_live);
+    return record->generation <= REGION_GENERATION_MAX && (record->generation > 0 || !is_live);
 }
 
 static int head_check(const struct shmconf_head *page, const struct shmconf_name *name,

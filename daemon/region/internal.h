@@ -19,6 +19,7 @@ struct region {
     char *source; /* where the configurations come from; NULL: it was not said */
     uint64_t source_since_ns;
     struct stat source_file; /* of the note in the root, as it has to be */
+    bool is_source_unread;   /* what is noted there is not known yet */
 };
 
 /* The mapped head of an entry; `map` NULL: none. */

@@ -203,7 +203,14 @@ struct recovery {
     struct region *region;
     region_found *found; /* NULL: nobody is to be told */
     void *context;
+    struct error *unread; /* the first place that could not be looked at */
 };
+
+static void note_unread(const struct recovery *recovery, int code)
+{
+    if (recovery->unread->code == 0)
+        error_system(recovery->unread, code, recovery->region->path, "cannot look at all of it");
+}
 
 /* The configuration in one profile's directory. */
 static bool recover_entry(const struct recovery *recovery, int directory)
@@ -216,11 +223,17 @@ static bool recover_entry(const struct recovery *recovery, int directory)
     int rc = head_open(&head, region, directory, NULL, &name, &record);
     if (rc == -ENOENT)
         region_directory_sweep(directory, 0); /* a first publication that did not come to its end */
+    if (entry_is_open_question(rc))
+        note_unread(recovery, -rc);
     if (rc)
         return false;
     head_close(&head);
-    if (region_entry_open(&entry, region, &name, NULL) != 0)
+    if (region_entry_open(&entry, region, &name, NULL) != 0) {
+        note_unread(recovery, ENOMEM);
         return false;
+    }
+    if (entry_is_open_question(entry->untaken))
+        note_unread(recovery, -entry->untaken);
     enum region_damage damage = region_entry_damage(entry);
     if (recovery->found && damage != REGION_SOUND) {
         record.next_ns = 0;
@@ -238,9 +251,15 @@ static unsigned recover_level(const struct recovery *recovery, int parent, const
     unsigned found = 0;
     struct stat status;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != EACCES)
+            note_unread(recovery, errno);
         return 0;
-    if (level > 0 && (fstat(fd, &status) != 0 || status.st_uid != geteuid())) {
+    }
+    int rc = fstat(fd, &status);
+    if (rc != 0)
+        note_unread(recovery, errno);
+    if (rc != 0 || (level > 0 && status.st_uid != geteuid())) {
         close(fd);
         return 0;
     }
@@ -251,23 +270,30 @@ static unsigned recover_level(const struct recovery *recovery, int parent, const
     }
     DIR *stream = fdopendir(fd);
     if (!stream) {
+        note_unread(recovery, errno);
         close(fd);
         return 0;
     }
-    for (struct dirent *entry; (entry = readdir(stream));)
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(stream)); errno = 0)
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lost+found") != 0)
             found += recover_level(recovery, fd, entry->d_name, level + 1);
+    if (errno)
+        note_unread(recovery, errno);
     closedir(stream);
     return found;
 }
 
-unsigned region_recover_each(struct region *region, region_found *found, void *context)
+unsigned region_recover_each(struct region *region, region_found *found, void *context,
+                             struct error *error)
 {
-    struct recovery recovery = {region, found, context};
+    struct recovery recovery = {region, found, context, error};
+    error->code = 0;
     return recover_level(&recovery, region->root, ".", 0);
 }
 
 unsigned region_recover(struct region *region)
 {
-    return region_recover_each(region, NULL, NULL);
+    struct error error;
+    return region_recover_each(region, NULL, NULL, &error);
 }

@@ -86,11 +86,13 @@ unsigned region_recover(struct region *region);
 
 /*
  * The same; `found` is told of every configuration that has a version, or had one. Where that is
- * not the predecessor's last one the record has it due.
+ * not the predecessor's last one the record has it due. `error`: why a place could not be looked
+ * at, the first of them; its code is 0 if all could.
  */
 typedef void region_found(void *context, const struct shmconf_name *name,
                           const struct shmconf_record *record, enum region_damage damage);
-unsigned region_recover_each(struct region *region, region_found *found, void *context);
+unsigned region_recover_each(struct region *region, region_found *found, void *context,
+                             struct error *error);
 
 /*
  * Notes in the root where its configurations come from from now on. `since_ns` receives since when,

@@ -18,25 +18,41 @@
 
 static const char file_name[] = REGION_SOURCE_FILE;
 
-/* Since when it has been `source`, by the file that is `found`; 0: another one, or not known. */
-static uint64_t noted_since(const struct region *region, const char *source, struct stat *found)
+/* What fails once costs nothing. */
+enum { READ_ATTEMPTS = 3 };
+
+/*
+ * Since when it has been the region's source, by what is noted; now, if that is another one or
+ * nothing. 0, or -errno: what is noted cannot be read now, and must not be lost.
+ */
+static int read_note(struct region *region)
 {
     char text[REGION_SOURCE_MAX + 1] = "";
     struct stat status;
+    uint64_t since_ns;
+    region->source_since_ns = clock_realtime_ns();
+    memset(&region->source_file, 0, sizeof region->source_file);
     cleanup_close int fd =
         openat(region->root, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
-        status.st_uid != geteuid() || (status.st_mode & 022) ||
-        status.st_size > REGION_SOURCE_MAX ||
-        region_file_read(fd, text, (size_t)status.st_size) != 0)
+    if (fd < 0)
+        return errno == ENOENT || errno == ELOOP ? 0 : -errno;
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) ||
+        status.st_size > REGION_SOURCE_MAX)
         return 0;
-    uint64_t since_ns;
+    int rc = region_file_read(fd, text, (size_t)status.st_size);
+    if (rc)
+        return rc == -EBADMSG ? 0 : rc;
     const char *noted = region_source_parse(text, &since_ns);
-    size_t size = strlen(source);
-    if (!noted || strncmp(noted, source, size) != 0 || strcmp(noted + size, "\n") != 0)
+    size_t size = strlen(region->source);
+    if (!noted || strncmp(noted, region->source, size) != 0 || strcmp(noted + size, "\n") != 0)
         return 0;
-    *found = status;
-    return since_ns;
+    if (since_ns > region->source_since_ns)
+        return 0; /* by a clock that was wrong: nothing would ever be as young as that */
+    region->source_since_ns = since_ns;
+    region->source_file = status;
+    return 0;
 }
 
 static int write_note(struct region *region)
@@ -69,6 +85,12 @@ int region_keep_source(struct region *region)
 {
     if (!region->source || region->root < 0)
         return 0; /* into a root that comes later it is written then */
+    if (region->is_source_unread) {
+        int rc = read_note(region);
+        region->is_source_unread = rc != 0;
+        if (rc)
+            return rc;
+    }
     return is_in_place(region) ? 0 : write_note(region);
 }
 
@@ -79,10 +101,11 @@ int region_set_source(struct region *region, const char *source, uint64_t *since
         return -ENOMEM;
     free(region->source);
     region->source = copy;
-    memset(&region->source_file, 0, sizeof region->source_file);
-    *since_ns = noted_since(region, source, &region->source_file);
-    if (!*since_ns)
-        *since_ns = clock_realtime_ns();
-    region->source_since_ns = *since_ns;
-    return region_keep_source(region);
+    region->source_since_ns = clock_realtime_ns();
+    region->is_source_unread = true;
+    int rc = -1;
+    for (int attempt = 0; rc && attempt < READ_ATTEMPTS; attempt++)
+        rc = region_keep_source(region);
+    *since_ns = region->source_since_ns;
+    return rc;
 }

@@ -21,38 +21,58 @@ bool entry_is_open_question(int rc)
     return rc != 0 && rc != -ENOENT && rc != -EBADMSG;
 }
 
-/*
- * Of what an earlier boot left, in whatever order and as much of it as came to the disk: the newest
- * version of the head's instance that is whole, or NULL. `highest`: of all that have a file.
- * 0, or -errno when that cannot be told.
- */
-static int newest_whole(const struct region_entry *entry, int directory,
-                        struct region_version **newest, uint64_t *highest)
+/* The generation of a version's file, or 0: it is none that a daemon has written. */
+static uint64_t generation_of(const char *file)
 {
-    int rc = 0;
+    char exact[SHMCONF_VERSION_FILE_SIZE];
+    if (!region_file_is_version(file))
+        return 0;
+    uint64_t generation = strtoull(file + 1, NULL, 16);
+    shmconf_version_file(exact, generation);
+    return generation <= REGION_GENERATION_MAX && strcmp(file, exact) == 0 ? generation : 0;
+}
+
+/* Of what an earlier boot left, in whatever order and as much of it as came to the disk. */
+struct leftovers {
+    struct region_version *newest; /* of the head's instance that is whole; NULL: none */
+    uint64_t highest;              /* generation of all that have a file, and of the head */
+    uint64_t unknown;              /* generation of the newest one that cannot be read now */
+    int reason;                    /* -errno of that */
+};
+
+static void look_at_version(struct leftovers *left, const struct region_entry *entry, int directory,
+                            uint64_t generation)
+{
+    struct region_version *version;
+    if (generation > left->highest)
+        left->highest = generation;
+    if (generation == 0 || (left->newest && generation < left->newest->generation))
+        return;
+    int rc = version_open(&version, entry->region, directory, entry->head.instance, generation);
+    if (rc == -ENOENT)
+        rc = -EAGAIN; /* it was there a moment ago: nothing is given up for that */
+    if (rc == 0) {
+        region_version_drop(left->newest);
+        left->newest = version;
+    } else if (entry_is_open_question(rc) && generation > left->unknown) {
+        left->unknown = generation;
+        left->reason = rc;
+    }
+}
+
+/* 0, or -errno when it cannot be told which is the newest one. */
+static int find_newest(struct leftovers *left, const struct region_entry *entry, int directory)
+{
     DIR *stream = list_directory(directory);
     if (!stream)
         return -errno;
-    for (struct dirent *file; !rc && (file = readdir(stream));) {
-        struct region_version *version;
-        if (!region_file_is_version(file->d_name))
-            continue;
-        uint64_t generation = strtoull(file->d_name + 1, NULL, 16);
-        if (generation > *highest)
-            *highest = generation;
-        if (*newest && generation <= (*newest)->generation)
-            continue;
-        rc = version_open(&version, entry->region, directory, entry->head.instance, generation);
-        if (rc == 0) {
-            region_version_drop(*newest);
-            *newest = version;
-        }
-        if (rc == -ENOENT)
-            rc = -EAGAIN; /* it was there a moment ago: nothing is given up for that */
-        rc = entry_is_open_question(rc) ? rc : 0;
-    }
+    for (struct dirent *file; (file = readdir(stream));)
+        look_at_version(left, entry, directory, generation_of(file->d_name));
     closedir(stream);
-    return rc;
+    if (left->unknown == 0 || (left->newest && left->newest->generation > left->unknown))
+        return 0;
+    region_version_drop(left->newest);
+    return left->reason;
 }
 
 /*
@@ -112,16 +132,13 @@ static int take_over_version(struct region_entry *entry, int directory)
 /* The same of an earlier boot's. */
 static int take_over_from_disk(struct region_entry *entry, int directory)
 {
-    struct region_version *whole = NULL;
-    uint64_t highest = entry->record.generation;
-    int rc = newest_whole(entry, directory, &whole, &highest);
-    if (rc) {
-        region_version_drop(whole);
+    struct leftovers left = {.highest = entry->record.generation};
+    int rc = find_newest(&left, entry, directory);
+    if (rc)
         return rc;
-    }
-    if (!whole || whole->generation != entry->record.generation)
-        return begin_anew(entry, directory, whole, highest);
-    entry->version = whole;
+    if (!left.newest || left.newest->generation != entry->record.generation)
+        return begin_anew(entry, directory, left.newest, left.highest);
+    entry->version = left.newest;
     settle(entry, directory);
     return 0;
 }

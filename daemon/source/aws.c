@@ -145,12 +145,13 @@ struct follow *aws_source_add(struct aws_source *source, const struct shmconf_na
 
 /*
  * When a Lambda sandbox was reset: a new session would receive once more what its predecessor has
- * left a moment ago.
+ * left a moment ago. Where checks failed by then nothing is fresh, however long its pause was to
+ * be.
  */
 static void keep_fresh(struct follow *follow, const struct recovered *recovered)
 {
     const struct recovered_one *one = recovered_find(recovered, &follow->name);
-    if (one)
+    if (one && one->record.failures == 0)
         follow->schedule.due_ns += aws_source_wait_of(follow->source, &one->record);
 }
 

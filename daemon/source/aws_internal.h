@@ -64,6 +64,8 @@ struct aws_source {
     enum snapshot_state snapshot;
     uint64_t restored_ns; /* monotonic, when a restore was noticed last; 0: never */
     bool is_waited_for;   /* see struct aws_source_options */
+    bool has_started;     /* somebody has asked once whether all is settled */
+    bool is_starting;     /* and not again since: what a predecessor left is not waited for */
     bool is_stopping;
 };
 

@@ -296,7 +296,8 @@ SHMCONF_API int shmconf_open(struct shmconf_reader *reader, const char *name, un
 /*
  * The current version, valid and unchanged until the matching leave; calls nest, and the outermost
  * one decides. NULL only as long as nothing was ever published: after a version it returns versions
- * for ever. Unchanged, it costs one load and a compare; a new version, some microseconds.
+ * for ever. What returned NULL is to be left as well. Unchanged, it costs one load and a compare; a
+ * new version, some microseconds.
  */
 SHMCONF_API const struct shmconf_version *shmconf_enter(struct shmconf_reader *reader)
 {

@@ -59,6 +59,10 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
     }
     if ((record.state & 0xffu) != SHMCONF_LIVE || record.generation == reader->generation)
         return 0;
+    /* Under another head, as after a boot. The next enter comes along. */
+    if (reader->version && reader->version->instance == reader->instance &&
+        reader->version->generation == record.generation)
+        return 0;
     if (record.generation != reader->tried_generation ||
         reader->instance != reader->tried_instance) {
         shmconf_answer_to(reader, 0); /* somebody may have written it and left the sequence */

@@ -6,16 +6,22 @@ with one of the ways in which it can fail: tests/faults/calls.c lists them, faul
 of them on the region's writer and reader.
 """
 import collections
+import contextlib
 import os
 import re
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from daemon import BIN, TIMEOUT_S, Daemon, Reader, url, wait_until
-from faults import Faults
+pytest.importorskip("botocore")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes" / "appconfig"))
+from daemon import BIN, TIMEOUT_S, Daemon, Reader, url, wait_until  # noqa: E402
+from fake_daemon import aws  # noqa: E402,F401
+from faults import Faults  # noqa: E402
 
 NAME = "Shop:Prod:Limits"
 FILE = f"{NAME}.txt"
@@ -254,3 +260,47 @@ def test_publication(tmp_path, backend, capsys):
     assert outcomes["failed"] >= 5 and outcomes["published"] >= 5, outcomes
     with capsys.disabled():
         summary(f"publication, {backend}", calls, outcomes)
+
+
+def followed(aws, before, log):  # noqa: F811
+    """Whether each name has a new session, or one line tells of trouble."""
+    if all(aws.fake.calls(name).starts > starts for name, starts in before.items()):
+        return "followed"
+    return "told" if re.search(" (WARN|ERROR) ", log) else None
+
+
+def test_what_was_followed_is_not_forgotten(aws, tmp_path, backend, capsys):  # noqa: F811
+    """Of AppConfig, where the region alone says what that is. One without descriptors, in looking
+    at it, or whatever else the start does."""
+    needs_tracing()
+    names = [NAME, "Shop:Prod:Other", "Elsewhere:Prod:Limits"]
+    aws.fake.poll_interval_s = 1
+    daemon = aws.daemon(start=False, SHMCONF_POLL_INTERVAL="1")
+    with daemon:
+        daemon.start()
+        for name in names:
+            aws.fake.put(name, "text")
+            daemon.wait_body(name, "text")
+    faults = Faults(tmp_path)
+    daemon.command = [*map(str, faults.wrapper), *daemon.command]
+    outcomes = collections.Counter()
+    for call in range(1, 100):
+        before = {name: aws.fake.calls(name).starts for name in names}
+        begin = len(daemon.log())
+        faults.set(call, when="log", only="openat")
+        with contextlib.suppress(AssertionError):
+            daemon.start()
+        outcome = "ended"
+        if daemon.process.poll() is None:
+            outcome = wait_until(lambda before=before, begin=begin: followed(
+                aws, before, daemon.log()[begin:]), what=f"{faults.failed()}: all are followed on")
+            stop(daemon)
+        else:
+            assert " FATAL " in daemon.log()[begin:], faults.failed()
+        outcomes[outcome] += 1
+        daemon.process = None
+        if not faults.failed():
+            break
+    assert 20 < sum(outcomes.values()) < 99 and outcomes["followed"] > 15, outcomes
+    with capsys.disabled():
+        print(f"following on, {backend}: {dict(outcomes)}")

@@ -291,6 +291,43 @@ def test_a_reset_takes_the_region_over_and_receives_nothing_that_is_fresh(aws):
         assert (calls.starts, calls.received) == (1, 1)
 
 
+def test_after_a_reset_in_an_outage_nothing_counts_as_fresh(aws):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, **quick(aws)) as (api, daemon), Reader(daemon.root, NAME) as reader:
+        aws.fake.fault(times=None, error="internal")
+        wait_until(lambda: reader("status")["failures"] >= 3)
+        daemon.kill()
+        api.reset()
+        aws.fake.clear_faults()
+        aws.fake.put(NAME, TWO)
+        daemon.environment["SHMCONF_POLL_INTERVAL"] = "60"  # else its pause ends soon
+        daemon.start()
+        api.wait_parked(1)
+        assert daemon.get(url(NAME)).text == reader("enter")["text"] == TWO
+
+
+def test_the_first_event_waits_for_nothing_that_is_not_listed(aws):
+    other = "Shop:Prod:Other"
+    aws.fake.put(NAME, ONE)
+    aws.fake.put(other, ONE)
+    with extension(aws, SHMCONF_REQUEST_TIMEOUT="60s", **quick(aws)) as (api, daemon):
+        assert daemon.get(url(other)).text == ONE
+        daemon.kill()
+        api.reset()
+        time.sleep(1.1)
+        stalled = aws.fake.fault(name=other, stall="request", times=None)
+        aws.fake.put(NAME, TWO)
+        daemon.start()
+        api.wait_parked(1)
+        assert daemon.count_log("ready for the first invocation 5[0-9]{3}") == 0  # as long as it may
+        daemon.wait_body(NAME, TWO)
+        stalled.release()
+        aws.fake.put(other, TWO)
+        api.invoke()
+        api.wait_parked(2)
+        daemon.wait_body(other, TWO)
+
+
 def test_a_name_that_is_listed_many_times_is_checked_when_it_is_due(aws):
     aws.fake.put(NAME, ONE)
     aws.fake.poll_interval_s = 2
@@ -335,6 +372,27 @@ def test_managed_instances_are_shut_down_only(aws):
         assert api.registrations == [["SHUTDOWN"]]
         aws.fake.put(NAME, TWO)
         daemon.wait_body(NAME, TWO)  # by its own timers
+
+
+def test_a_busy_managed_instance_keeps_no_request_waiting(aws):
+    """It is never frozen, so that a timer which is late by less than a second is just late."""
+    aws.fake.put(NAME, ONE)
+    with extension(aws, ExtensionsApi(managed=True), SHMCONF_FRESH_WAIT_MS="60000",
+                   SHMCONF_REQUEST_TIMEOUT="60s",
+                   AWS_LAMBDA_INITIALIZATION_TYPE="lambda-managed-instances",
+                   **quick(aws)) as (_, daemon), Reader(daemon.root, NAME) as reader:
+        for _ in range(5):
+            daemon.send(signal.SIGSTOP)
+            due_s = reader("status")["next_ns"] / 1e9
+            stalled = aws.fake.fault(operation="get", stall="request")
+            time.sleep(max(0, due_s + 0.1 - time.time()))
+            daemon.send(signal.SIGCONT)
+            wait_until(lambda stalled=stalled: stalled.hits)
+            if time.time() < due_s + 0.9:
+                assert daemon.get(url(NAME)).text == ONE  # else it waits for a minute
+                break
+            aws.fake.clear_faults()
+            wait_until(lambda: reader("status")["next_ns"] / 1e9 > due_s + 0.5)
 
 
 def test_managed_instances_have_as_long_for_their_end_as_lambda_says(aws):

@@ -32,11 +32,11 @@ def test_what_tells_the_source_comes_back(tmp_path, backend):
         source.unlink()
         source.mkdir()
         (source / "something").touch()
-        daemon.wait_log("WARN region: cannot note its source \\(Directory not empty\\)")
+        daemon.wait_log("WARN region: cannot read or note its source \\(Directory not empty\\)")
         for number in range(3):  # a publication looks as well
             daemon.put(f"{NAME}.txt", f"text {number}")
             daemon.wait_body(NAME, f"text {number}")
-        assert daemon.count_log("cannot note its source") == 1
+        assert daemon.count_log("cannot read or note its source") == 1
         shutil.rmtree(source)
         wait_until(lambda: source.is_file() and source.read_text() == text, 5)
 

@@ -22,6 +22,14 @@ def replace_by_directory(path):
     (path / "file").touch()
 
 
+def test_what_a_dead_writer_left_in_the_root_is_told_as_such(region):
+    region.publish(NAME)
+    (Path(region.root) / ".t0123456789abcdef").touch()
+    assert region.run("verify").stdout.decode().splitlines()[0] == (
+        ".t0123456789abcdef: nothing refers to it: a writer that died left it: shmconfd removes it "
+        "when it starts")
+
+
 def test_verify_counts_what_is_sound(region):
     region.publish(NAME, "one")
     region.publish(NAME, "two", "application/json", "blue")
@@ -36,6 +44,7 @@ DAMAGE = [
     ("head", lambda path: change(path, 0, b"X"), "/head", "a file of the region is damaged"),
     ("head", lambda path: change(path, 0x40, b"\1"), "/head", "reserves are not 0"),
     ("head", lambda path: change(path, 0x108, b"\7"), "/head", "its state is none"),
+    ("head", lambda path: change(path, 0x107, b"\x80"), "/head", "no daemon comes to its generation"),
     ("head", lambda path: path.chmod(0o622), "/head", "others may write it"),
     ("head", lambda path: os.truncate(path, 100), "/head", "shorter than it must be"),
     ("v00000002", lambda path: change(path, 0, b"X"), "/v00000002", "damaged"),

@@ -124,7 +124,7 @@ static int count_files(const struct stage *stage, const char *prefix)
 
 /* ---- Readers --------------------------------------------------------------------------------- */
 
-static const char *text_of(struct shmconf_reader *reader, char text[64])
+const char *stage_text(struct shmconf_reader *reader, char text[64])
 {
     reader->looked_ns = 0; /* as if the time between two looks at the path were over */
     const struct shmconf_version *version = shmconf_enter(reader);
@@ -137,9 +137,9 @@ void stage_expect(struct shmconf_reader *reader, const char *text)
 {
     char now[64];
     if (text)
-        CHECK_STRING(text, text_of(reader, now));
+        CHECK_STRING(text, stage_text(reader, now));
     else
-        CHECK(text_of(reader, now) == NULL);
+        CHECK(stage_text(reader, now) == NULL);
 }
 
 void stage_reach(struct shmconf_reader *reader, const char *before, const char *text)
@@ -147,7 +147,7 @@ void stage_reach(struct shmconf_reader *reader, const char *before, const char *
     char buffer[64];
     uint64_t end = clock_monotonic_ns() + PATIENCE_MS * NS_PER_MS;
     for (;;) {
-        const char *now = text_of(reader, buffer);
+        const char *now = stage_text(reader, buffer);
         if (now && strcmp(now, text) == 0)
             return;
         if (now || before)

@@ -72,7 +72,9 @@ void stage_patch(const struct stage *stage, const char *path, size_t at, const v
                  size_t size);
 void stage_remove_tree(const char *path);
 
-/* What one look gives: `text`, NULL: no version. */
+/* What one look gives; NULL: no version. */
+const char *stage_text(struct shmconf_reader *reader, char text[64]);
+/* The same has to be `text`. */
 void stage_expect(struct shmconf_reader *reader, const char *text);
 /* Looks until `text` comes, and takes nothing but `text` and `before` meanwhile. */
 void stage_reach(struct shmconf_reader *reader, const char *before, const char *text);

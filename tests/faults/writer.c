@@ -70,6 +70,14 @@ static void the_machine_was_booted_since(struct stage *stage)
     stage->next = stage->text;
 }
 
+/* And its last version did not come to the disk. */
+static void the_machine_went_down(struct stage *stage)
+{
+    the_machine_was_booted_since(stage);
+    stage_patch(stage, "A/B/C/v00000002", 200, "X", 1);
+    stage->next = "first";
+}
+
 /* Its modes are no longer those of the setting, so that the next take-over sets them. */
 static void there_were_no_descriptors_for_the_take_over(struct stage *stage)
 {
@@ -215,6 +223,19 @@ static void judge(struct stage *stage)
     stage_go_on(stage);
 }
 
+/* What seems to be gone is not taken over, and leads nobody away from what he has; what fails behind
+ * that is too late to. */
+static void judge_power_cut(struct stage *stage)
+{
+    char text[64];
+    bool seemed_gone = stage->failing == SYS_openat && stage->way == ENOENT;
+    if (stage->rc < 0 || seemed_gone) {
+        bool is_led = strcmp(stage_text(&stage->readers[0], text), stage->next) == 0;
+        stage->text = stage->next = is_led ? stage->next : stage->text;
+    }
+    judge(stage);
+}
+
 static void judge_in_place(struct stage *stage)
 {
     stage_newcomer(stage->rc < 0 ? stage->text : stage->next);
@@ -287,6 +308,9 @@ const struct operation writer_operations[] = {
     {"take-over of a half-done replacement",
      "openat stat flock pread mmap futex fallocate write linkat renameat",
      it_was_killed_while_it_replaced_the_head, take_over, judge, false, false},
+    {"take-over after a power cut",
+     "openat stat flock pread mmap futex fallocate write linkat unlinkat", the_machine_went_down,
+     take_over, judge_power_cut, false, false},
     {"take-over after a boot", "openat stat flock pread mmap futex fallocate write linkat renameat",
      the_machine_was_booted_since, take_over, judge, false, false},
     {"publication after a take-over that failed",

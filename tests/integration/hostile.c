@@ -43,6 +43,9 @@ static void wait_on(struct shmconf_reader *reader)
         if (version)
             check_inside(version, version->text);
         shmconf_leave(reader);
+        version = shmconf_current(reader);
+        if (version)
+            check_inside(version, version->text);
         CHECK(++turns < 4);
     }
 }

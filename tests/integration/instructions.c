@@ -26,6 +26,14 @@ static void read_version(struct shmconf_reader *reader, unsigned count)
     }
 }
 
+static void look(struct shmconf_reader *reader, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct shmconf_version *version = shmconf_current(reader);
+        __asm__ volatile("" : : "r"(version) : "memory");
+    }
+}
+
 static unsigned times;
 static block *wanted;
 
@@ -50,10 +58,12 @@ static void test_reads(struct fixture *f)
 int main(int count, char **arguments)
 {
     if (count != 3) {
-        fputs("Usage: instructions load|read TIMES\n", stderr);
+        fputs("Usage: instructions load|look|read TIMES\n", stderr);
         return 2;
     }
-    wanted = strcmp(arguments[1], "load") == 0 ? load : read_version;
+    wanted = strcmp(arguments[1], "load") == 0   ? load
+             : strcmp(arguments[1], "look") == 0 ? look
+                                                 : read_version;
     times = (unsigned)strtoul(arguments[2], NULL, 10);
     fixture_run(test_reads);
     return 0;

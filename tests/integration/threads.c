@@ -131,6 +131,10 @@ static void *read_region(void *context)
         if (reading->rounds % 64 == 0)
             CHECK_INT(0, shmconf_status(&reader, &health));
         shmconf_leave(&reader);
+        version = shmconf_current(&reader);
+        CHECK(version && version->generation >= last);
+        last = version->generation;
+        verify(version);
         last = read_often(&reader, last);
         reading->reads += OFTEN;
         if (reading->forks_at == reading->rounds++)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "check.h"
 #include "reader_fixture.h"
 
@@ -225,6 +226,44 @@ static void access_sets_every_mode_whatever_the_umask(struct fixture *f)
     umask(old);
 }
 
+static void note(struct fixture *f, const char *text, unsigned mode, uid_t owner)
+{
+    char whole[400];
+    snprintf(whole, sizeof whole, "%s/.source", f->root);
+    unlink(whole);
+    fixture_touch(f, ".source");
+    fixture_overwrite(f, ".source", 0, text, strlen(text));
+    CHECK_INT(0, chmod(whole, mode));
+    if (owner)
+        CHECK_INT(0, chown(whole, owner, (gid_t)-1));
+}
+
+/* Another source's, or who knows whose: what the region has is not followed on by it. */
+static void what_does_not_tell_the_source_is_not_believed(struct fixture *f)
+{
+    static const struct {
+        const char *text;
+        unsigned mode;
+        uid_t owner;
+        bool is_ours;
+    } notes[] = {
+        {"77 https://x\n", 0400, 0, true},  {"77 https://x.y\n", 0400, 0, false},
+        {"77 https://\n", 0400, 0, false},  {"77 https://x", 0400, 0, false},
+        {"-5 https://x\n", 0400, 0, false}, {"9999999999999999999 https://x\n", 0400, 0, false},
+        {"https://x\n", 0400, 0, false},    {"77 https://x\n", 0420, 0, false},
+        {"77 https://x\n", 0402, 0, false}, {"77 https://x\n", 0400, 1234, false}};
+    uint64_t since_ns;
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        if (notes[i].owner && skipped_unless_root("a file of another user"))
+            continue;
+        note(f, notes[i].text, notes[i].mode, notes[i].owner);
+        CHECK_INT(0, region_set_source(f->region, "https://x", &since_ns));
+        CHECK_INT(notes[i].is_ours, since_ns == 77);
+        CHECK(since_ns <= clock_realtime_ns());
+        CHECK_INT(0400, fixture_mode(f, ".source"));
+    }
+}
+
 /* Their readers are of that group, and could pass no longer. */
 static void another_group_is_put_right(struct fixture *f)
 {
@@ -304,6 +343,7 @@ int main(void)
     fixture_run(of_the_root_only_own_temporary_files_are_swept);
     fixture_run(a_region_is_known_without_a_note_of_its_source);
     fixture_run(the_note_of_the_source_is_kept);
+    fixture_run(what_does_not_tell_the_source_is_not_believed);
     fixture_run(access_sets_every_mode_whatever_the_umask);
     fixture_run(another_group_is_put_right);
     fixture_run(a_root_that_was_replaced_meanwhile_is_left);

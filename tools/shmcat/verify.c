@@ -41,6 +41,9 @@ static const time_t quiet_s = 3;
 
 static const char *const does_not_belong = "it does not belong into the region";
 
+static const char *const of_dead_writer =
+    "a writer that died left it: shmconfd removes it when it starts";
+
 /* It may be anything: nobody shall lose a file on this advice. */
 static const char *const move_away = "move it away, or give shmconfd a directory of its own";
 
@@ -157,8 +160,7 @@ static void judge(struct verification *verification, const struct config *config
             "starts removes it");
     else if (is_file && (region_file_is_temporary(file) ||
                          (region_file_is_version(file) && config->error != -ENOENT)))
-        add(verification, config, file, "nothing refers to it",
-            "a writer that died left it: shmconfd removes it when it starts");
+        add(verification, config, file, "nothing refers to it", of_dead_writer);
     else
         add(verification, config, file, does_not_belong, move_away);
 }
@@ -229,7 +231,10 @@ static void judge_stray(struct verification *verification, const struct config *
     if (lstat(path, &status) != 0)
         return;
     verification->files++;
-    add(verification, config, "", does_not_belong, move_away);
+    if (region_file_is_temporary(config->path))
+        add(verification, config, "", "nothing refers to it", of_dead_writer);
+    else
+        add(verification, config, "", does_not_belong, move_away);
 }
 
 static bool verify_config(struct config *config, void *context)
