@@ -223,8 +223,8 @@ static void judge(struct stage *stage)
     stage_go_on(stage);
 }
 
-/* What seems to be gone is not taken over, and leads nobody away from what he has; what fails behind
- * that is too late to. */
+/* What seems to be gone is not taken over, and leads nobody away from what he has; what fails
+ * behind that is too late to. */
 static void judge_power_cut(struct stage *stage)
 {
     char text[64];

@@ -74,7 +74,10 @@ static void a_head_of_an_earlier_boot_is_replaced(struct fixture *f)
     entry = fixture_entry(f, "A:B:C");
     CHECK_STRING("one", region_entry_version(entry)->payload);
     CHECK_INT(1, region_entry_record(entry)->generation);
-    CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 250)); /* the head is another one, nothing else */
+    for (int turn = 0; turn < 2; turn++) { /* the head is another one, and nothing else */
+        reader.looked_ns = 0;
+        CHECK_INT(-ETIMEDOUT, shmconf_wait(&reader, 1));
+    }
     fixture_publish(entry, "two", "", "");
     CHECK_INT(0, shmconf_wait(&reader, 5000));
     CHECK_STRING("two", shmconf_text(shmconf_enter(&reader)).data);
