@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a request waits for a check: when that begins late, and at no other time."""
 import concurrent.futures
+import http.client
 import signal
 import socket
 import sys
@@ -82,6 +83,25 @@ def test_nobody_waits_for_what_began_in_time(aws, fault):
         assert daemon.get(url(NAME), timeout=20).text == ONE
         assert not stalled.released
         stalled.release()
+
+
+def test_a_check_that_was_stopped_amid_is_waited_for(aws):
+    """It began in time, and its call has run for longer than it may by now."""
+    aws.fake.put(NAME, ONE)
+    with aws.quick(SHMCONF_FRESH_WAIT_MS="20000", SHMCONF_REQUEST_TIMEOUT="300ms") as daemon:
+        daemon.wait_body(NAME, ONE)
+        client = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+        client.request("GET", url(NAME))
+        assert client.getresponse().read() == ONE.encode()
+        stalled = aws.fake.fault(operation="get", stall="request")
+        wait_until(lambda: stalled.hits)
+        daemon.send(signal.SIGSTOP)
+        aws.fake.put(NAME, TWO)
+        client.request("GET", url(NAME))
+        time.sleep(1.4)
+        daemon.send(signal.SIGCONT)
+        assert client.getresponse().read() == TWO.encode()
+        client.close()
 
 
 def test_nobody_waits_for_a_check_that_has_others_before_it(aws):
