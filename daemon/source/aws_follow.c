@@ -361,6 +361,7 @@ void follow_go(struct follow *follow)
     loop_timer_stop(source->loop, &follow->timer);
     configurations_check_root(source->configurations);
     follow->started_ns = clock_monotonic_ns();
+    follow->missed_ns = 0;
     follow->has_new_session = false;
     follow->was_lost = false;
     if (follow->token && clock_ns(CLOCK_BOOTTIME) - follow->token_boot_ns > token_age_max)

@@ -22,6 +22,7 @@ struct follow {
     char *token;                 /* of the session, or NULL: there is none */
     uint64_t token_boot_ns;      /* when it came, by CLOCK_BOOTTIME */
     uint64_t started_ns;         /* when the check began, monotonic */
+    uint64_t missed_ns;          /* since then, by the wall clock alone, which may have been set */
     bool is_kept;                /* named by the prefetch list */
     bool is_left;                /* by a predecessor, and nobody has asked for it since */
     bool is_transient;           /* the last failure may pass without anybody's doing */

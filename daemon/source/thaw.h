@@ -15,9 +15,12 @@ struct thaw_clocks {
     uint64_t real;
 };
 
-/* What the clocks said last; zeroed memory is one that has not looked yet. */
+/* What the clocks said last, and what the monotonic one has not seen of it so far; zeroed memory is
+ * one that has not looked yet. */
 struct thaw {
     struct thaw_clocks last;
+    uint64_t slept_ns;
+    uint64_t jumped_ns;
 };
 
 enum thaw_kind {
@@ -29,7 +32,8 @@ enum thaw_kind {
 
 struct thaw_clocks thaw_clocks_now(void);
 
-/* `*missed_ns` receives what the monotonic clock has not seen. */
+/* `*missed_ns` receives what the monotonic clock has not seen. Short freezes add up until they are
+ * worth telling. */
 enum thaw_kind thaw_look(struct thaw *thaw, const struct thaw_clocks *now, uint64_t *missed_ns);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log/log.h"
 #include "upstream/amazon_roots.h"
 
 /* Where systems keep theirs: Debian, Ubuntu, Alpine; Amazon Linux, Fedora; openSUSE; older ones. */
@@ -49,23 +50,43 @@ static const char *system_bundle(void)
     return NULL;
 }
 
+static int check_bundle(const char *variable, const char *file, struct error *error)
+{
+    struct stat status;
+    if (access(file, R_OK) != 0)
+        return error_system(error, errno, variable, "%s cannot be read", file);
+    /* Of a pipe libcurl would wait for the other end, in the loop's only thread. */
+    if (stat(file, &status) == 0 && !S_ISREG(status.st_mode))
+        return error_set(error, EINVAL, variable, "%s is no file, and so no bundle of certificates",
+                         file);
+    return 0;
+}
+
+/*
+ * In Lambda the extension has the function's own environment, and another working directory: a
+ * bundle that is the function's need not be ours. Nobody is trusted more without it.
+ */
+static bool may_do_without(const char *variable, const struct error *error)
+{
+    if (!getenv("AWS_LAMBDA_RUNTIME_API") || strcmp(variable, "SSL_CERT_FILE") != 0)
+        return false;
+    log_subject(LOG_LEVEL_WARN, variable, "%s; done without it", error->message);
+    return true;
+}
+
 int roots_choose(struct roots *roots, const char *url, struct error *error)
 {
     static const char *const variables[] = {"AWS_CA_BUNDLE", "SSL_CERT_FILE"};
-    struct stat status;
     *roots = (struct roots){0};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *file = getenv(variables[i]);
         if (!file || !*file)
             continue;
-        if (access(file, R_OK) != 0)
-            return error_system(error, errno, variables[i], "%s cannot be read", file);
-        /* Of a pipe libcurl would wait for the other end, in the loop's only thread. */
-        if (stat(file, &status) == 0 && !S_ISREG(status.st_mode))
-            return error_set(error, EINVAL, variables[i],
-                             "%s is no file, and so no bundle of certificates", file);
-        roots->file = file;
-        return 0;
+        int rc = check_bundle(variables[i], file, error);
+        if (rc && may_do_without(variables[i], error))
+            continue;
+        roots->file = rc ? NULL : file;
+        return rc;
     }
     roots->file = system_bundle();
     if (is_of_aws(url))

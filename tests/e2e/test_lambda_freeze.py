@@ -257,6 +257,29 @@ def test_a_freeze_that_stops_all_but_the_wall_clock_keeps_the_session(aws, tmp_p
     assert (aws.fake.calls().starts, aws.fake.calls().gets) == (1, 3)
 
 
+@pytest.mark.parametrize("freeze_s", [1, 5])
+def test_many_short_freezes_that_stop_all_but_the_wall_clock_make_a_check_due(
+        aws, tmp_path, freeze_s):
+    """Each of them is shorter than what is left until then."""
+    clock = WallClock(tmp_path / "clock")
+    aws.fake.put(NAME, '"old"')
+    aws.fake.poll_interval_s = 20
+    with extension(aws, SHMCONF_POLL_INTERVAL="20", **clock.environment()) as (api, daemon), \
+            Reader(daemon.root, NAME) as reader:
+        aws.fake.put(NAME, '"new"')
+        for turn in range(1, 24 // freeze_s + 2):
+            daemon.send(signal.SIGSTOP)
+            aws.fake.advance(freeze_s)
+            aws.fake.skew_s = freeze_s * turn
+            clock.write(f"+{aws.fake.skew_s}")
+            daemon.send(signal.SIGCONT)
+            api.invoke(left_s=aws.fake.skew_s + 3)
+            api.wait_parked(1 + turn)
+        assert reader("enter")["text"] == '"new"'
+        assert daemon.count_log(" (WARN|ERROR) ") == 0, daemon.log()
+    assert (aws.fake.calls().starts, aws.fake.calls().gets) == (1, 2)
+
+
 def test_the_first_event_is_that_of_a_restored_copy_whatever_the_clocks_say(aws):
     """Which of them stand still meanwhile is not documented: here none does, and little time passes."""
     aws.fake.put(NAME, '"old"')

@@ -161,7 +161,16 @@ def test_a_source_that_cannot_be_had_is_told_to_who_asks(aws, variables, words):
     assert aws.fake.calls().starts == 0
 
 
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY"])
+@pytest.mark.parametrize("path", ["certificates/of-the-function.pem", "/"])
+def test_a_bundle_of_the_function_that_cannot_be_read_is_done_without(aws, path):
+    aws.fake.put(NAME, ONE)
+    with extension(aws, SSL_CERT_FILE=path) as (api, daemon):
+        assert daemon.count_log(f"WARN SSL_CERT_FILE: {path} .*; done without it") == 1
+        assert daemon.get(url(NAME)).text == ONE
+        invoke(api)
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SHMCONF_LOCAL_DEVELOPMENT_DIRECTORY"])
 def test_after_a_reset_without_a_source_what_there_was_is_served(aws, tmp_path, variable):
     source = tmp_path / "source"
     source.mkdir()

@@ -127,11 +127,26 @@ static void a_thaw_shows_in_the_clocks(void)
     CHECK_INT(THAW_NONE, look(&thaw, 20000, 20000, 510000, &missed));
     CHECK_INT(THAW_NONE, look(&thaw, 20010, 21900, 511900, &missed));
     CHECK_INT(THAW_SLEPT, look(&thaw, 20020, 81900, 571900, &missed));
-    CHECK_INT(59990 * NS_PER_MS, missed);
+    CHECK_INT((1890 + 59990) * NS_PER_MS, missed); /* with what was too little to be told */
     CHECK_INT(THAW_RESTORED, look(&thaw, 20030, 81910, 999999, &missed));
     CHECK_INT((999999 - 571900 - 10) * NS_PER_MS, missed);
     CHECK_INT(THAW_NONE, look(&thaw, 20040, 81920, 1000, &missed)); /* set back */
     CHECK_INT(0, missed);
+}
+
+static void short_freezes_add_up(void)
+{
+    struct thaw thaw = {0};
+    uint64_t missed;
+    CHECK_INT(THAW_NONE, look(&thaw, 10000, 10000, 500000, &missed));
+    CHECK_INT(THAW_NONE, look(&thaw, 10010, 10010, 501010, &missed));
+    CHECK_INT(THAW_NONE, look(&thaw, 10020, 10020, 502020, &missed));
+    CHECK_INT(THAW_RESTORED, look(&thaw, 10030, 10030, 503030, &missed));
+    CHECK_INT(3000 * NS_PER_MS, missed);
+    CHECK_INT(THAW_NONE, look(&thaw, 10040, 10040, 503050, &missed)); /* kept waiting */
+    for (unsigned i = 1; i < 1000; i++) /* a twelfth faster than it should */
+        CHECK_INT(THAW_NONE,
+                  look(&thaw, 10040 + i * 12000, 10040 + i * 12000, 503050 + i * 13000, &missed));
 }
 
 int main(void)
@@ -144,5 +159,6 @@ int main(void)
     what_a_predecessor_left_may_be_overdue();
     what_counts_after_a_failure_is_the_next_try();
     a_thaw_shows_in_the_clocks();
+    short_freezes_add_up();
     return 0;
 }
