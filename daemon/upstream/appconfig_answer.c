@@ -239,6 +239,9 @@ static void parse_broken(struct appconfig_result *result, const struct appconfig
     char shown[320];
     const char *problem = raw->problem ? raw->problem : "no answer";
     bool is_late = raw->result == TRANSFER_TIMED_OUT || raw->result == TRANSFER_UNCONNECTED;
+    /* libcurl tells the milliseconds, so that each time it would seem to be another trouble. */
+    if (raw->result == TRANSFER_TIMED_OUT)
+        problem = "its answer timed out";
     bool is_lost = raw->result == TRANSFER_LOST;
     const char *remedy = raw->result == TRANSFER_UNTRUSTED
                              ? "; AWS_CA_BUNDLE, else SSL_CERT_FILE, names whom to trust"

@@ -247,7 +247,8 @@ SHMCONF_API_COLD const struct shmconf_version *shmconf_enter_shut(struct shmconf
 
 SHMCONF_API_COLD void shmconf_leave_nested(struct shmconf_reader *reader)
 {
-    reader->gate--;
+    if (shmconf_is_entered(reader)) /* else there is nothing to leave */
+        reader->gate--;
 }
 
 /* ---- The public functions ------------------------------------------------------------------- */

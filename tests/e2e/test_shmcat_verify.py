@@ -44,7 +44,7 @@ DAMAGE = [
     ("head", lambda path: change(path, 0, b"X"), "/head", "a file of the region is damaged"),
     ("head", lambda path: change(path, 0x40, b"\1"), "/head", "reserves are not 0"),
     ("head", lambda path: change(path, 0x108, b"\7"), "/head", "its state is none"),
-    ("head", lambda path: change(path, 0x107, b"\x80"), "/head", "no daemon comes to its generation"),
+    ("head", lambda path: change(path, 0x107, b"\x80"), "/head", "damaged"),
     ("head", lambda path: path.chmod(0o622), "/head", "others may write it"),
     ("head", lambda path: os.truncate(path, 100), "/head", "shorter than it must be"),
     ("v00000002", lambda path: change(path, 0, b"X"), "/v00000002", "damaged"),

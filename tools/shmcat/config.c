@@ -85,7 +85,9 @@ static int config_load(struct config *config)
         return rc;
     config->name = name;
     config->instance = config->head->instance;
-    return shmconf_head_copy(config->head, &config->record, &seq);
+    rc = shmconf_head_copy(config->head, &config->record, &seq);
+    /* The daemon takes such a head for damaged, and no file goes by it. */
+    return rc == 0 && config->record.generation > REGION_GENERATION_MAX ? -EBADMSG : rc;
 }
 
 static void unmap_head(struct config *config)

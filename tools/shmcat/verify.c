@@ -397,7 +397,8 @@ const struct command verify_command = {
         "\nOwner, mode, magic, version and byte order, the name in the head, offsets, CRC and\n"
         "SHA-256 of both versions that are kept, files that nothing refers to, and what tells the\n"
         "source of all; not who may write in the root itself, which a volume decides: see doctor.\n"
-        "A line for each problem with what to do about it; the exit status is 1 when there is one.\n",
+        "A line for each problem with what to do about it; the exit status is 1 when there is "
+        "one.\n",
     .least = 0,
     .most = 1,
     .run = verify_run,

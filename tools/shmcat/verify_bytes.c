@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "region/file_names.h"
 #include "shmcat/verify.h"
 
 /* ---- A version ------------------------------------------------------------------------------ */
@@ -66,8 +65,6 @@ const char *verify_head(const struct config *config)
     memcpy(&head, config->head, sizeof head);
     if (config_look(config, SHMCONF_HEAD_FILE, &status) && status.st_size != SHMCONF_HEAD_SIZE)
         return "it is longer than a head";
-    if (config->record.generation > REGION_GENERATION_MAX)
-        return "no daemon comes to its generation";
     uint32_t state = config->record.state & ~(uint32_t)SHMCONF_MOVED;
     if (state > SHMCONF_DELETED)
         return "its state is none that there is";

@@ -65,7 +65,10 @@ static int handle(void *context, const struct runtime_event *event, FILE *answer
         return rc;
     fprintf(answer, ", \"process\": %ld, \"invocation\": %lu, \"event\": ", (long)getpid(),
             function->invocations);
-    fwrite(event->json, 1, event->size, answer);
+    if (event->size)
+        fwrite(event->json, 1, event->size, answer);
+    else
+        fputs("null", answer);
     fputc('}', answer);
     return 0;
 }
