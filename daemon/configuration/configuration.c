@@ -241,8 +241,8 @@ void configurations_tell_source(struct configurations *set, int rc)
 {
     if (rc && rc != set->source_error)
         log_warn(
-            "region: cannot read or note its source (%s): until that is done, what nobody asks "
-            "for is not followed on after a restart",
+            "region: cannot read or note its source (%s): before a start that can, what nobody "
+            "asks for is not followed on",
             strerror(-rc));
     set->source_error = rc;
 }

@@ -66,9 +66,15 @@ static int find_newest(struct leftovers *left, const struct region_entry *entry,
     DIR *stream = list_directory(directory);
     if (!stream)
         return -errno;
-    for (struct dirent *file; (file = readdir(stream));)
+    errno = 0;
+    for (struct dirent *file; (file = readdir(stream)); errno = 0)
         look_at_version(left, entry, directory, generation_of(file->d_name));
+    int rc = -errno;
     closedir(stream);
+    if (rc) {
+        region_version_drop(left->newest);
+        return rc;
+    }
     if (left->unknown == 0 || (left->newest && left->newest->generation > left->unknown))
         return 0;
     region_version_drop(left->newest);

@@ -209,7 +209,7 @@ static void markdown_frame(FILE *out)
         "not read: a function's own `LOG_LEVEL` is not meant for the daemon. Settings that AWS "
         "does\n"
         "not have exist only as options and `SHMCONF_` variables. An empty variable counts as not\n"
-        "set; an empty option is an error.\n\n"
+        "set; an empty option is an error, as one that is wrong is, but not in Lambda.\n\n"
         "Only the value that counts is checked. If it is malformed, the daemon names the option "
         "or\n"
         "variable and what is allowed, and ends; in Lambda its default counts, and it goes on. A\n"

@@ -21,11 +21,13 @@ static void elapse(struct follow *follow, enum thaw_kind kind, uint64_t missed_n
     struct schedule shifted = follow->schedule;
     /* What a copy of a snapshot knows is every copy's, and perhaps old. */
     bool is_copy = follow->source->snapshot == SNAPSHOT_PARKED;
-    follow->missed_ns += missed_ns;
-    schedule_elapse(&shifted, is_copy ? UINT64_MAX : follow->missed_ns);
+    if (kind == THAW_RESTORED)
+        missed_ns = follow->missed_ns += missed_ns;
+    schedule_elapse(&shifted, is_copy ? UINT64_MAX : missed_ns);
     if (kind == THAW_RESTORED && !schedule_is_due(&shifted, now))
         return; /* the clock may only have been set: the service counts on */
-    follow->missed_ns = 0;
+    if (kind == THAW_RESTORED)
+        follow->missed_ns = 0;
     if (may_be_copy(follow->source, kind))
         follow_drop_token(follow);
     follow->schedule = shifted;

@@ -9,6 +9,9 @@
 
 static const uint64_t age_max = UINT64_C(86400) * NS_PER_S;
 
+/* With the longest pause between them. */
+static const uint32_t failures_of_a_day = 1440;
+
 void recovered_add(void *context, const struct shmconf_name *name,
                    const struct shmconf_record *record)
 {
@@ -61,7 +64,7 @@ static uint64_t known_since(const struct shmconf_record *record)
 static bool was_followed(const struct shmconf_record *record, uint64_t last_ns)
 {
     if (!record->checked_ns)
-        return true;
+        return record->failures < failures_of_a_day;
     uint64_t age = last_ns > record->checked_ns ? last_ns - record->checked_ns : 0;
     return age <= age_max + 2 * NS_PER_S * record->interval_s;
 }

@@ -282,12 +282,15 @@ static void verify_source(struct verification *verification, const struct shmcon
     struct config config = config_of_root(place);
     config.directory = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
     int rc = config.directory < 0 ? -ENOENT : read_source(place, config.directory);
+    bool is_content = rc == -EBADMSG || rc == -ENODATA || rc == -ELOOP;
+    strcpy(config.file, REGION_SOURCE_FILE);
     verification->files += rc != -ENOENT;
     if (rc && rc != -ENOENT)
         add(verification, &config, REGION_SOURCE_FILE, problem_of(rc),
-            rc == -EACCES ? remedy_of(rc, &config)
-                          : "a daemon that runs writes it anew at once, else remove it: the next "
-                            "one then follows on only what it is asked for");
+            is_content
+                ? "a daemon that runs writes it anew with its next check, else remove it: the "
+                  "next one then follows on only what it is asked for"
+                : remedy_of(rc, &config));
     config_close(&config);
 }
 
