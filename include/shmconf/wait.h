@@ -57,9 +57,9 @@ SHMCONF_API int shmconf_news(struct shmconf_reader *reader, uint32_t *seq, uint6
             return rc;
         break;
     }
-    if ((record.state & 0xffu) != SHMCONF_LIVE || record.generation == reader->generation)
+    if ((record.state & 0xffu) != SHMCONF_LIVE)
         return 0;
-    /* Under another head, as after a boot. The next enter comes along. */
+    /* It has it, if under another head, as after a boot: there the next enter comes along. */
     if (reader->version && reader->version->instance == reader->instance &&
         reader->version->generation == record.generation)
         return 0;
