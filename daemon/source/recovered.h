@@ -25,14 +25,15 @@ struct recovered {
     size_t capacity;
 };
 
-/* A region_found; `context` is the struct recovered. What there is no memory for is left out. */
+/* `context` is the struct recovered. What there is no memory for is left out. */
 void recovered_add(void *context, const struct shmconf_name *name,
                    const struct shmconf_record *record);
 
 /*
  * Keeps what the predecessor followed to its end: whose last good check was at most a day (and two
  * of its intervals) before the last one of any, and not before `since_ns`. Compared with each other
- * and not with now: a machine may have been off, or the service gone, for longer. Those that were
+ * and not with now: a machine may have been off, or the service gone, for longer. What was never
+ * checked, since a start after a boot put it there, until it has failed for a day. Those that were
  * checked last come first.
  */
 void recovered_select(struct recovered *recovered, uint64_t since_ns, uint64_t now_ns);
