@@ -211,14 +211,6 @@ static void take_head(void *context)
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
-/* Boots that are not known need not be the same one. */
-static bool is_this_boot(const struct region *region, const struct shmconf_head *page)
-{
-    static const uint8_t unknown[sizeof page->boot_id];
-    return memcmp(region->boot_id, unknown, sizeof unknown) != 0 &&
-           memcmp(page->boot_id, region->boot_id, sizeof page->boot_id) == 0;
-}
-
 int head_open(struct head *head, const struct region *region, int directory,
               const struct shmconf_name *name, struct shmconf_name *found,
               struct shmconf_record *record)
@@ -248,7 +240,8 @@ int head_open(struct head *head, const struct region *region, int directory,
                           .instance = page.instance,
                           .device = status.st_dev,
                           .inode = status.st_ino,
-                          .is_of_this_boot = is_this_boot(region, &page)};
+                          .is_of_this_boot =
+                              memcmp(page.boot_id, region->boot_id, sizeof page.boot_id) == 0};
     struct taken taken = {head, record};
     if (fault_guard(take_head, &taken) == 0)
         return 0;

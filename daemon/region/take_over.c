@@ -84,8 +84,7 @@ static int find_newest(struct leftovers *left, const struct region_entry *entry,
 /*
  * The version of an earlier boot's head is not the newest one that is whole. A new head would vouch
  * for it; `whole` becomes a new version instead, never checked and due. That takes no reader back:
- * all of them began after the boot, with the same files (without /proc no boot is known for this
- * one, and a reader may have a newer version that was damaged since). NULL: there is none.
+ * all of them began after the boot, with the same files. NULL: there is none.
  */
 static int begin_anew(struct region_entry *entry, int directory, struct region_version *whole,
                       uint64_t highest)

@@ -6,7 +6,6 @@
 
 #include "check.h"
 #include "reader_fixture.h"
-#include "region/internal.h"
 
 /* A predecessor's version is served over HTTP only if all of it is as it was written. */
 static void a_damaged_version_is_not_taken_over(struct fixture *f)
@@ -223,23 +222,6 @@ static void an_older_version_of_an_earlier_boot_is_better_than_none(struct fixtu
     CHECK_INT(0, noted.next_ns); /* it is fetched at once */
 }
 
-/* Without /proc: two that are not known need not be the same. */
-static void an_unknown_boot_is_another_one(struct fixture *f)
-{
-    memset(f->region->boot_id, 0, sizeof f->region->boot_id);
-    struct region_entry *entry = fixture_entry(f, "A:B:C");
-    fixture_publish(entry, "one", "", "");
-    fixture_publish(entry, "two", "", "");
-    region_entry_close(entry);
-    fixture_overwrite(f, "A/B/C/v00000002", 0, "\0\0\0\0\0\0\0\0", 8);
-    fixture_restart(f);
-    memset(f->region->boot_id, 0, sizeof f->region->boot_id);
-    entry = fixture_entry(f, "A:B:C");
-    CHECK_STRING("one", region_entry_version(entry)->payload);
-    newcomer_expects("one", 0);
-    region_entry_close(entry);
-}
-
 /* Or the head is as it was some versions ago. */
 static void a_newer_version_than_the_head_of_an_earlier_boot_says_is_taken(struct fixture *f)
 {
@@ -301,7 +283,6 @@ int main(void)
     fixture_run(a_spoilt_content_type_of_an_earlier_boot_is_never_read);
     fixture_run(a_lost_version_is_still_found);
     fixture_run(an_older_version_of_an_earlier_boot_is_better_than_none);
-    fixture_run(an_unknown_boot_is_another_one);
     fixture_run(a_newer_version_than_the_head_of_an_earlier_boot_says_is_taken);
     return 0;
 }
