@@ -46,7 +46,11 @@ static inline void client_connect(struct client *client, const char *address, un
     bool is_ipv6 = inet_pton(AF_INET6, address, &ipv6.sin6_addr) == 1;
     struct sockaddr *peer = is_ipv6 ? (struct sockaddr *)&ipv6 : (struct sockaddr *)&ipv4;
     CHECK(is_ipv6 || inet_pton(AF_INET, address, &ipv4.sin_addr) == 1);
-    CHECK_INT(0, connect(client->fd, peer, is_ipv6 ? sizeof ipv6 : sizeof ipv4));
+    int rc;
+    do /* completions of an io_uring of this process interrupt it */
+        rc = connect(client->fd, peer, is_ipv6 ? sizeof ipv6 : sizeof ipv4);
+    while (rc != 0 && (errno == EINTR || errno == EALREADY));
+    CHECK(rc == 0 || errno == EISCONN);
 }
 
 static inline void client_close(struct client *client)
