@@ -137,4 +137,7 @@ void aws_source_end_check(struct aws_source *source);
 /* Whether a check runs. */
 bool aws_source_is_busy(const struct aws_source *source);
 
+/* Whether none runs that anybody waits for: at the start, of what was listed. */
+bool aws_source_is_settled(const struct aws_source *source);
+
 #endif

@@ -9,7 +9,7 @@ static bool is_awaited(const struct follow *follow)
     return follow->is_kept || !follow->source->is_starting;
 }
 
-static bool is_settled(const struct aws_source *source)
+bool aws_source_is_settled(const struct aws_source *source)
 {
     const struct follow *follow = source->first;
     while (follow && !(follow->call && is_awaited(follow)))
@@ -27,7 +27,7 @@ bool aws_source_is_busy(const struct aws_source *source)
 
 void aws_source_end_check(struct aws_source *source)
 {
-    if (source->settled && is_settled(source))
+    if (source->settled && aws_source_is_settled(source))
         source_waiters_wake(&source->settled);
 }
 
@@ -44,7 +44,7 @@ bool aws_source_settle(struct source *base, struct source_waiter *waiter)
         if (!follow->call)
             follow_arm(follow);
     }
-    if (is_settled(source))
+    if (aws_source_is_settled(source))
         return false;
     source_waiter_add(&source->settled, waiter);
     return true;

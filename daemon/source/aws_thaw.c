@@ -129,6 +129,6 @@ void aws_source_share_nothing(struct follow *follow)
         return;
     follow_drop_token(follow);
     /* The connections of one that runs are as new as it is, and not to be waited for. */
-    if (!aws_source_is_busy(follow->source))
+    if (aws_source_is_settled(follow->source))
         transfers_drop_idle(follow->source->transfers, true);
 }

@@ -64,7 +64,7 @@ static uint64_t known_since(const struct shmconf_record *record)
 static bool was_followed(const struct shmconf_record *record, uint64_t last_ns)
 {
     if (!record->checked_ns)
-        return record->failures < failures_of_a_day;
+        return record->failures < failures_of_a_day || record->tried_ns > last_ns + age_max;
     uint64_t age = last_ns > record->checked_ns ? last_ns - record->checked_ns : 0;
     return age <= age_max + 2 * NS_PER_S * record->interval_s;
 }

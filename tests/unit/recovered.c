@@ -36,6 +36,11 @@ int main(void)
     CHECK(is_followed((struct shmconf_record){.fetched_ns = now - 50 * day}, 1));
     CHECK(is_followed((struct shmconf_record){.fetched_ns = now - 50 * day, .failures = 1439}, 1));
     CHECK(!is_followed((struct shmconf_record){.fetched_ns = now - 50 * day, .failures = 1440}, 1));
+    /* The service was gone for all. */
+    CHECK(is_followed((struct shmconf_record){.fetched_ns = now - 50 * day,
+                                              .tried_ns = now + day + 1,
+                                              .failures = 1440},
+                      1));
     CHECK(!is_followed((struct shmconf_record){.fetched_ns = now - 50 * day}, now - 10 * day));
     return 0;
 }

@@ -276,21 +276,29 @@ static int read_source(const struct shmconf_place *place, int root)
     return rc || region_source_parse(text, &since_ns) ? rc : -EBADMSG;
 }
 
+static const char *remedy_of_source(const struct config *config, int rc)
+{
+    struct stat status;
+    if (rc == -EPERM && config_look(config, REGION_SOURCE_FILE, &status) && (status.st_mode & 022))
+        return "take the right to write from others; a daemon that runs does that with its next "
+               "check, one that starts follows on only what it is asked for";
+    if (rc == -EPERM || rc == -EACCES)
+        return remedy_of(rc, config);
+    return "a daemon that runs writes it anew with its next check, else remove it: the next one "
+           "then follows on only what it is asked for";
+}
+
 /* By it a successor knows what to follow on. None is there where it could not be written. */
 static void verify_source(struct verification *verification, const struct shmconf_place *place)
 {
     struct config config = config_of_root(place);
     config.directory = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
     int rc = config.directory < 0 ? -ENOENT : read_source(place, config.directory);
-    bool is_content = rc == -EBADMSG || rc == -ENODATA || rc == -ELOOP;
     strcpy(config.file, REGION_SOURCE_FILE);
     verification->files += rc != -ENOENT;
     if (rc && rc != -ENOENT)
         add(verification, &config, REGION_SOURCE_FILE, problem_of(rc),
-            is_content
-                ? "a daemon that runs writes it anew with its next check, else remove it: the "
-                  "next one then follows on only what it is asked for"
-                : remedy_of(rc, &config));
+            remedy_of_source(&config, rc));
     config_close(&config);
 }
 
