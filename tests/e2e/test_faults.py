@@ -284,23 +284,28 @@ def test_what_was_followed_is_not_forgotten(aws, tmp_path, backend, capsys):  # 
     faults = Faults(tmp_path)
     daemon.command = [*map(str, faults.wrapper), *daemon.command]
     outcomes = collections.Counter()
-    for call in range(1, 100):
-        before = {name: aws.fake.calls(name).starts for name in names}
-        begin = len(daemon.log())
-        faults.set(call, when="log", only="openat")
-        with contextlib.suppress(AssertionError):
-            daemon.start()
-        outcome = "ended"
-        if daemon.process.poll() is None:
-            outcome = wait_until(lambda before=before, begin=begin: followed(
-                aws, before, daemon.log()[begin:]), what=f"{faults.failed()}: all are followed on")
-            stop(daemon)
-        else:
-            assert " FATAL " in daemon.log()[begin:], faults.failed()
-        outcomes[outcome] += 1
-        daemon.process = None
-        if not faults.failed():
-            break
+    try:
+        for call in range(1, 100):
+            before = {name: aws.fake.calls(name).starts for name in names}
+            begin = len(daemon.log())
+            faults.set(call, when="log", only="openat")
+            with contextlib.suppress(AssertionError):
+                daemon.start()
+            outcome = "ended"
+            if daemon.process.poll() is None:
+                outcome = wait_until(
+                    lambda before=before, begin=begin: followed(aws, before, daemon.log()[begin:]),
+                    what=f"{faults.failed()}: all are followed on")
+                stop(daemon)
+            else:
+                assert " FATAL " in daemon.log()[begin:], faults.failed()
+            outcomes[outcome] += 1
+            daemon.process = None
+            if not faults.failed():
+                break
+    finally:
+        if daemon.process:
+            daemon.kill()
     assert 20 < sum(outcomes.values()) < 99 and outcomes["followed"] > 15, outcomes
     with capsys.disabled():
         print(f"following on, {backend}: {dict(outcomes)}")
