@@ -115,24 +115,6 @@ static void the_outermost_pair_decides(struct fixture *f)
     region_entry_close(entry);
 }
 
-static void what_wait_notices_waits_for_the_outermost_leave(struct fixture *f)
-{
-    struct region_entry *entry = fixture_entry(f, "A:B:C");
-    struct shmconf_reader reader;
-    fixture_publish(entry, "one", "", "");
-    reader_open(&reader, 0);
-    const struct shmconf_version *version = shmconf_enter(&reader);
-    fixture_publish(entry, "two", "", "");
-    CHECK_INT(0, shmconf_wait(&reader, 1000));
-    CHECK(shmconf_enter(&reader) == version);
-    shmconf_leave(&reader);
-    CHECK_STRING("one", shmconf_text(version).data);
-    shmconf_leave(&reader);
-    reader_expect(&reader, "two", 0);
-    reader_close(&reader);
-    region_entry_close(entry);
-}
-
 static void current_needs_no_leave(struct fixture *f)
 {
     struct region_entry *entry = fixture_entry(f, "A:B:C");
@@ -312,7 +294,6 @@ int main(void)
     fixture_run(every_byte_may_be_in_a_name);
     fixture_run(long_names_do_not_meet);
     fixture_run(the_outermost_pair_decides);
-    fixture_run(what_wait_notices_waits_for_the_outermost_leave);
     fixture_run(current_needs_no_leave);
     fixture_run(held_versions_outlive_everything);
     fixture_run(a_reader_opens_and_closes_any_number_of_times);

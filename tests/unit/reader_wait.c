@@ -321,6 +321,7 @@ static void wait_leaves_the_snapshot_alone(struct fixture *f)
     CHECK_INT(0, shmconf_wait(&reader, 0));
     CHECK(shmconf_enter(&reader) == version);
     shmconf_leave(&reader);
+    CHECK_STRING("one", shmconf_text(version).data);
     shmconf_leave(&reader);
     CHECK_INT(0, shmconf_wait(&reader, 0));
     reader_expect(&reader, "two", 0);
