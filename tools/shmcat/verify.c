@@ -261,44 +261,17 @@ static bool verify_config(struct config *config, void *context)
 
 /* ---- The root ------------------------------------------------------------------------------- */
 
-/* 0, -EBADMSG if that is not in it, or another -errno. */
-static int read_source(const struct shmconf_place *place, int root)
-{
-    char text[REGION_SOURCE_MAX + 1] = "";
-    struct stat status;
-    uint64_t since_ns;
-    cleanup_close int fd = shmconf_open_file(place, root, REGION_SOURCE_FILE, 1, &status);
-    if (fd < 0)
-        return fd;
-    if (status.st_size > REGION_SOURCE_MAX)
-        return -EBADMSG;
-    int rc = shmconf_version_read(fd, text, (size_t)status.st_size);
-    return rc || region_source_parse(text, &since_ns) ? rc : -EBADMSG;
-}
-
-static const char *remedy_of_source(const struct config *config, int rc)
-{
-    struct stat status;
-    if (rc == -EPERM && config_look(config, REGION_SOURCE_FILE, &status) && (status.st_mode & 022))
-        return "take the right to write from others; a daemon that runs does that with its next "
-               "check, one that starts follows on only what it is asked for";
-    if (rc == -EPERM || rc == -EACCES)
-        return remedy_of(rc, config);
-    return "a daemon that runs writes it anew with its next check, else remove it: the next one "
-           "then follows on only what it is asked for";
-}
-
 /* By it a successor knows what to follow on. None is there where it could not be written. */
 static void verify_source(struct verification *verification, const struct shmconf_place *place)
 {
     struct config config = config_of_root(place);
     config.directory = shmconf_descend(place, SHMCONF_AT_FDCWD, place->root, place->root_is_given);
-    int rc = config.directory < 0 ? -ENOENT : read_source(place, config.directory);
+    int rc = config.directory < 0 ? -ENOENT : verify_read_source(place, config.directory);
     strcpy(config.file, REGION_SOURCE_FILE);
     verification->files += rc != -ENOENT;
     if (rc && rc != -ENOENT)
         add(verification, &config, REGION_SOURCE_FILE, problem_of(rc),
-            remedy_of_source(&config, rc));
+            verify_remedy_of_source(&config, rc));
     config_close(&config);
 }
 

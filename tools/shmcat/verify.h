@@ -12,4 +12,12 @@ const char *verify_version_bytes(const char *bytes, size_t size, const struct co
 /* Of the head that `config` has mapped. */
 const char *verify_head(const struct config *config);
 
+/* ---- verify_source.c ---- */
+
+/* Of what tells the source, in the root: 0, -EBADMSG if that is not in it, or another -errno. */
+int verify_read_source(const struct shmconf_place *place, int root);
+
+/* And what to do about it. `config` is the root's. */
+const char *verify_remedy_of_source(const struct config *config, int rc);
+
 #endif
